@@ -1,0 +1,6 @@
+//! Signal processing that works on PCM and knows no codec.
+pub mod comfort_noise;
+pub mod conceal;
+pub mod level;
+pub mod resample;
+pub mod stretch;

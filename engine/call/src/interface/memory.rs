@@ -1,0 +1,30 @@
+/// A received packet, still in the buffer the kernel wrote it to. Not `Clone`: whoever holds it
+/// must release it exactly once.
+#[derive(Debug, PartialEq, Eq)]
+pub struct RxBuf {
+    /// Index of the buffer in the host's receive memory.
+    pub index: u16,
+    /// Where the datagram starts inside the buffer.
+    pub offset: u16,
+    /// Bytes of the datagram.
+    pub len: u16,
+}
+
+/// A slot that an outgoing packet is encoded into.
+#[derive(Debug, PartialEq, Eq)]
+pub struct TxSlot(pub u16);
+
+/// The memory that packets live in, owned by the host and lent to the core for one call of
+/// [`handle`](crate::Shard::handle).
+pub trait PacketMemory {
+    /// The bytes of a received datagram.
+    fn received(&self, buf: &RxBuf) -> &[u8];
+    /// Gives a receive buffer back to the kernel's ring.
+    fn release(&mut self, buf: RxBuf);
+    /// A free send slot; `None` when all are in flight (the packet is then a counted drop).
+    fn acquire(&mut self) -> Option<TxSlot>;
+    /// The whole of a send slot (at least 1,472 bytes).
+    fn slot(&mut self, slot: &TxSlot) -> &mut [u8];
+    /// Gives back a slot that nothing was sent from.
+    fn discard(&mut self, slot: TxSlot);
+}

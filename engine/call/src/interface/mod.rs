@@ -1,0 +1,16 @@
+//! What crosses the border of the core.
+mod command;
+mod event;
+mod memory;
+mod output;
+mod time;
+
+pub use command::{CallSetup, Command, Digits, Direction, Limits, MediaSession};
+pub use event::{DigitSource, Ending, Event, Outcome, Reason};
+pub use memory::{PacketMemory, RxBuf, TxSlot};
+pub use output::{Component, Input, LegKey, Output};
+pub use time::MediaTime;
+
+/// A call, for as long as the process lives. Never reused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct CallId(pub u64);

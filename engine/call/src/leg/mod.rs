@@ -1,0 +1,1 @@
+//! RTP in and out of one leg: latching, receiving, sending, RTCP.  (owner: core)
