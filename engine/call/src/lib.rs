@@ -20,4 +20,4 @@ pub mod quality;
 pub mod shard;
 
 pub use interface::*;
-pub use shard::Shard;
+pub use shard::{Call, Counters, Shard};

@@ -9,6 +9,10 @@ use crate::shard::Call;
 
 /// What control asks of a shard. Accepted or refused at once by the engine's handle; the effect is
 /// a later [`Event`](super::Event).
+///
+/// Whatever a command brings that is not needed (any more) comes back in an event, so that nothing
+/// is freed on the shard: sessions in `Renegotiated`, agents, prompts and taps in `Spent`, calls in
+/// `Ended`. That holds for commands to a call that is gone, too.
 #[derive(Debug)]
 pub enum Command {
     /// Take a call into the table. The call was built (and its memory allocated) by the asker.

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use super::{CallId, MediaSession};
-use crate::pipeline::{Agent, Prompt};
+use crate::pipeline::{Agent, Prompt, Tap};
 use crate::quality::Quality;
 use crate::shard::Call;
 
@@ -20,7 +20,8 @@ pub enum Event {
         /// Since the first answer.
         after: Duration,
     },
-    /// A new session took over; the old one is here to be dropped.
+    /// A new session took over; the old one is here to be dropped. Also how the session of an
+    /// `Answer` to a call that is gone comes back.
     Renegotiated {
         /// The call.
         call: CallId,
@@ -35,6 +36,8 @@ pub enum Event {
         agent: Option<Box<Agent>>,
         /// A prompt that is over.
         prompt: Option<Prompt>,
+        /// The end of a recording that was stopped or displaced; closed already.
+        tap: Option<Box<Tap>>,
     },
     /// The caller pressed a key. Once per press, whatever the source.
     Digit {
@@ -72,7 +75,8 @@ pub enum Event {
         /// Its quality so far.
         quality: Quality,
     },
-    /// The call is over and holds nothing any more. Exactly once per opened call.
+    /// The call is over and holds nothing any more. Exactly once per `Open`, also for one that was
+    /// refused (`AtCapacity`, `WorkerStopped`) and therefore never saw `Opened` or `Listen`.
     Ended {
         /// The call.
         call: CallId,
@@ -124,6 +128,8 @@ pub enum Reason {
     SignallingFailed,
     /// The worker is stopping.
     WorkerStopped,
+    /// `Open` found no free slot, or the id in use: the engine admitted more than the shard holds.
+    AtCapacity,
     /// A bug, caught at the call's border.
     Fault,
 }

@@ -19,7 +19,8 @@ pub struct TxSlot(pub u16);
 pub trait PacketMemory {
     /// The bytes of a received datagram.
     fn received(&self, buf: &RxBuf) -> &[u8];
-    /// Gives a receive buffer back to the kernel's ring.
+    /// Gives a receive buffer back to the kernel's ring. Only `index` counts: the core may have
+    /// narrowed `offset` and `len` to the payload.
     fn release(&mut self, buf: RxBuf);
     /// A free send slot; `None` when all are in flight (the packet is then a counted drop).
     fn acquire(&mut self) -> Option<TxSlot>;

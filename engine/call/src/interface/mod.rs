@@ -11,6 +11,7 @@ pub use memory::{PacketMemory, RxBuf, TxSlot};
 pub use output::{Component, Input, LegKey, Output};
 pub use time::MediaTime;
 
-/// A call, for as long as the process lives. Never reused.
+/// A call, for as long as the process lives. Never reused; the asker of `Open` chooses it (an engine
+/// of several shards may keep the shard's number in it). A shard finds a call by it without allocating.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct CallId(pub u64);

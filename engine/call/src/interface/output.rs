@@ -35,7 +35,10 @@ pub enum Input {
         /// Where it lies.
         buf: RxBuf,
     },
-    /// A slice of the 20 ms grid is due; see [`Shard::next_tick`](crate::Shard::next_tick).
+    /// The earliest slice of the 20 ms grid that is due is played: one slice for one `Tick`, so
+    /// that its outputs and send slots are bounded by the calls of a slice. The host repeats it
+    /// (polling in between) while [`Shard::next_tick`](crate::Shard::next_tick) is not after `now`;
+    /// a `Tick` too early does nothing.
     Tick,
     /// Control asks for something.
     Command(Command),
@@ -82,6 +85,6 @@ pub enum Output {
     /// Tell control.
     Event(Event),
     /// Nothing left; call [`handle`](crate::Shard::handle) with [`Input::Tick`] at this time.
-    /// `None`: no call, do not wake up at all.
+    /// `None`: no call, do not wake up at all. May lie in the past: the next slice is due already.
     Idle(Option<MediaTime>),
 }

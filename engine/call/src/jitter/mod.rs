@@ -13,6 +13,9 @@ pub enum Content {
     Speech,
     /// A comfort-noise update (RFC 3389).
     ComfortNoise,
+    /// A telephone-event (RFC 4733): it takes a sequence number, so that it is no loss, and holds
+    /// no audio. Its timestamp is the start of the event and says nothing about jitter.
+    TelephoneEvent,
 }
 
 /// A packet to be filed; the buffer's `offset..offset+len` are narrowed to the *payload*.

@@ -29,13 +29,19 @@ impl Tap {
         unimplemented!("{index}{rate_hz}{caller:?}{agent:?}")
     }
 }
+impl Tap {
+    /// Says that nothing follows, while the ring itself may be dropped later and elsewhere.
+    pub fn close(&mut self) {
+        unimplemented!()
+    }
+}
 impl TapReader {
     /// Hands over what is there, oldest first.
     pub fn drain(&mut self, each: impl FnMut(TapFrame<'_>)) {
         let _ = each;
         unimplemented!()
     }
-    /// Whether the shard has let go of its end; after one more `drain` nothing can follow.
+    /// Whether the shard has closed (or dropped) its end; after one more `drain` nothing can follow.
     pub fn is_closed(&self) -> bool {
         unimplemented!()
     }

@@ -20,6 +20,8 @@ pub struct Quality {
     pub duplicates: u64,
     /// Packets that came out of order.
     pub reordered: u64,
+    /// Packets recovered by in-band FEC.
+    pub recovered: u64,
     /// Audio that had to be made up.
     pub concealed: Duration,
     /// Interarrival jitter, median.
@@ -32,10 +34,14 @@ pub struct Quality {
     pub buffer_delay_now: Duration,
     /// Network round trip from RTCP; `None` when the peer sends no reports.
     pub rtt: Option<Duration>,
+    /// How long the caller was heard above the speech level: zero is a caller who never spoke.
+    pub speech: Duration,
     /// Digits received.
     pub digits: u32,
     /// Estimated listening quality, MOS-LQ in hundredths (100..=450).
     pub mos_lq_hundredths: u16,
+    /// The same with the one-way delay counted in: conversational quality, MOS-CQ.
+    pub mos_cq_hundredths: u16,
     /// Dropped datagrams by [`DropReason`](vox_rtp::DropReason).
     pub dropped: [u32; vox_rtp::DropReason::COUNT],
 }
