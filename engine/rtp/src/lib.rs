@@ -11,6 +11,12 @@
 //!
 //! What this crate does not do: sockets, clocks, SRTP (it will), jitter buffering.
 
+#![no_std]
+#![forbid(unsafe_code)]
+
+#[cfg(test)]
+extern crate std;
+
 mod classify;
 mod drop;
 pub mod event;
@@ -21,4 +27,4 @@ pub mod seq;
 pub use classify::{Datagram, classify};
 pub use drop::DropReason;
 pub use packet::{RtpHeader, RtpPacket};
-pub use seq::{RtpTime, SeqNo, Ssrc};
+pub use seq::{ClockRate, ExtendedSeq, ExtendedTime, RtpTime, SeqNo, Ssrc};
