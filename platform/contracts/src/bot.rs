@@ -1,0 +1,318 @@
+//! What a worker is told about the bot it is to run.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::Object;
+
+/// A bot as one call is to run it: the reply to the worker's config fetch.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct BotConfig {
+    /// Unique per call; the result is matched on it.
+    pub session_id: String,
+    /// Where the result is posted.
+    pub webhook_url: String,
+    /// The bot.
+    #[serde(default)]
+    pub bot_id: String,
+    /// Instructions for the bot's brain.
+    #[serde(default)]
+    pub system_prompt: Option<String>,
+    /// What the bot says first.
+    #[serde(default)]
+    pub opening_message: Option<String>,
+    /// IANA name.
+    #[serde(default = "utc")]
+    pub timezone: String,
+    /// From the answer.
+    #[serde(default = "default_max_call_duration_seconds")]
+    pub max_call_duration_seconds: u32,
+    /// Words of the caller that interrupt the bot.
+    #[serde(default = "default_min_words_interruption")]
+    pub min_words_interruption: u32,
+    /// Said to an answering machine.
+    #[serde(default)]
+    pub voicemail_message: Option<String>,
+    /// Said before a transfer.
+    #[serde(default)]
+    pub pre_transfer_message: Option<String>,
+    /// What to do with a silent caller; `None` does nothing.
+    #[serde(default)]
+    pub re_engagement: Option<Object>,
+    /// Where the bot may send the caller.
+    #[serde(default)]
+    pub transfer_targets: Vec<TransferTarget>,
+    /// Outcomes the bot may file.
+    #[serde(default)]
+    pub auto_dispositions: Option<Value>,
+    /// Speech recognition provider.
+    #[serde(default)]
+    pub stt: Option<Object>,
+    /// Language model provider.
+    #[serde(default)]
+    pub llm: Option<Object>,
+    /// Speech synthesis provider.
+    #[serde(default)]
+    pub tts: Option<Object>,
+    /// Voice activity detection.
+    #[serde(default)]
+    pub vad: Option<Object>,
+    /// How the engine reaches the bot's brain.
+    #[serde(default)]
+    pub agent: Option<AgentConfig>,
+    /// Whether and how the call is recorded.
+    #[serde(default)]
+    pub recording: RecordingConfig,
+    /// Without media for this long the call is a phantom.
+    #[serde(default = "default_no_audio_seconds")]
+    pub no_audio_seconds: u32,
+    /// A caller who has not spoken for this long never will.
+    #[serde(default = "default_rnr_seconds")]
+    pub rnr_seconds: u32,
+    /// Everything else, as it came.
+    #[serde(flatten)]
+    pub extra: Object,
+}
+
+impl BotConfig {
+    /// A bot with every default of the contract.
+    pub fn new(session_id: impl Into<String>, webhook_url: impl Into<String>) -> Self {
+        Self {
+            session_id: session_id.into(),
+            webhook_url: webhook_url.into(),
+            bot_id: String::new(),
+            system_prompt: None,
+            opening_message: None,
+            timezone: utc(),
+            max_call_duration_seconds: default_max_call_duration_seconds(),
+            min_words_interruption: default_min_words_interruption(),
+            voicemail_message: None,
+            pre_transfer_message: None,
+            re_engagement: None,
+            transfer_targets: Vec::new(),
+            auto_dispositions: None,
+            stt: None,
+            llm: None,
+            tts: None,
+            vad: None,
+            agent: None,
+            recording: RecordingConfig::default(),
+            no_audio_seconds: default_no_audio_seconds(),
+            rnr_seconds: default_rnr_seconds(),
+            extra: Object::new(),
+        }
+    }
+}
+
+/// Where a bot may send a caller.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TransferTarget {
+    /// Names it towards the bot's brain.
+    #[serde(default)]
+    pub id: String,
+    /// Names it towards people.
+    #[serde(default)]
+    pub label: String,
+    /// `livekit_sip_refer` or `websocket_reverse_transfer`.
+    #[serde(default)]
+    pub method: String,
+    /// `extension`, `sip_uri`, `tel_uri` or `phone_number`.
+    #[serde(default, rename = "type")]
+    pub kind: String,
+    /// The number or URI.
+    #[serde(default)]
+    pub value: String,
+    /// Taken when the brain names none.
+    #[serde(default)]
+    pub is_default: bool,
+    /// May be used.
+    #[serde(default)]
+    pub enabled: bool,
+    /// Everything else, as it came.
+    #[serde(flatten)]
+    pub extra: Object,
+}
+
+/// How the engine reaches the bot's brain.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub enum AgentConfig {
+    /// Gives back what the caller said.
+    Echo {},
+    /// A steady sine.
+    Tone {
+        /// In Hz.
+        #[serde(default = "default_frequency_hz")]
+        frequency_hz: f32,
+    },
+    /// A recording.
+    Play {
+        /// A WAV file on the worker.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        file: Option<String>,
+        /// A WAV somewhere else.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        url: Option<String>,
+        /// For ever.
+        #[serde(default, rename = "loop")]
+        repeat: bool,
+    },
+    /// A brain that speaks over a WebSocket.
+    Websocket {
+        /// Where.
+        url: String,
+        /// In which dialect.
+        #[serde(default)]
+        protocol: AgentProtocol,
+        /// Sent with the upgrade.
+        #[serde(default)]
+        headers: Object,
+    },
+}
+
+/// Dialects of agent sockets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AgentProtocol {
+    /// Our own.
+    #[default]
+    Vox,
+    /// Twilio's media streams.
+    Twilio,
+    /// OpenAI's realtime API.
+    OpenaiRealtime,
+}
+
+/// Whether and how a call is recorded.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RecordingConfig {
+    /// Record at all.
+    #[serde(default = "yes")]
+    pub enabled: bool,
+    /// 2: caller left, bot right. 1: both mixed.
+    #[serde(default = "default_channels")]
+    pub channels: u16,
+    /// 8,000 or 16,000; `None` is the call's own rate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sample_rate: Option<u32>,
+    /// Everything else, as it came.
+    #[serde(flatten)]
+    pub extra: Object,
+}
+
+impl Default for RecordingConfig {
+    fn default() -> Self {
+        Self { enabled: true, channels: 2, sample_rate: None, extra: Object::new() }
+    }
+}
+
+fn utc() -> String {
+    "UTC".into()
+}
+fn yes() -> bool {
+    true
+}
+fn default_channels() -> u16 {
+    2
+}
+fn default_frequency_hz() -> f32 {
+    440.0
+}
+fn default_max_call_duration_seconds() -> u32 {
+    600
+}
+fn default_min_words_interruption() -> u32 {
+    3
+}
+fn default_no_audio_seconds() -> u32 {
+    15
+}
+fn default_rnr_seconds() -> u32 {
+    30
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_fields_are_enough_and_the_rest_is_the_contracts_default() {
+        let config: BotConfig =
+            serde_json::from_str(r#"{"session_id":"s","webhook_url":"http://b/r"}"#).unwrap();
+        assert_eq!(config, BotConfig::new("s", "http://b/r"));
+        assert_eq!(config.timezone, "UTC");
+        assert_eq!(config.max_call_duration_seconds, 600);
+        assert_eq!(config.min_words_interruption, 3);
+        assert_eq!((config.no_audio_seconds, config.rnr_seconds), (15, 30));
+        assert_eq!(config.recording, RecordingConfig::default());
+    }
+
+    #[test]
+    fn what_is_required_is_missed_by_name() {
+        for (text, field) in
+            [(r#"{"webhook_url":"u"}"#, "session_id"), (r#"{"session_id":"s"}"#, "webhook_url")]
+        {
+            let error = serde_json::from_str::<BotConfig>(text).unwrap_err().to_string();
+            assert!(error.contains(&format!("missing field `{field}`")), "{error}");
+        }
+    }
+
+    #[test]
+    fn unknown_fields_come_out_again_at_every_level() {
+        let text = r#"{"session_id":"s","webhook_url":"u","crm":{"a":[1,null]},"prompt_version":7,
+            "recording":{"enabled":false,"keep_days":30},
+            "transfer_targets":[{"id":"1","type":"sip_uri","value":"sip:a@b","priority":2}]}"#;
+        let config: BotConfig = serde_json::from_str(text).unwrap();
+        let out = serde_json::to_value(&config).unwrap();
+        assert_eq!(out["crm"], serde_json::json!({"a": [1, null]}));
+        assert_eq!(out["prompt_version"], 7);
+        assert_eq!(out["recording"]["keep_days"], 30);
+        assert_eq!(out["recording"]["channels"], 2);
+        assert_eq!(out["transfer_targets"][0]["priority"], 2);
+        assert_eq!(out["transfer_targets"][0]["type"], "sip_uri");
+        assert_eq!(serde_json::from_value::<BotConfig>(out).unwrap(), config);
+    }
+
+    #[test]
+    fn agents_are_told_apart_by_kind() {
+        let headers: Object = serde_json::from_str(r#"{"a":"b"}"#).unwrap();
+        let play = |file: Option<&str>, url: Option<&str>, repeat| AgentConfig::Play {
+            file: file.map(Into::into),
+            url: url.map(Into::into),
+            repeat,
+        };
+        let socket = |protocol| AgentConfig::Websocket {
+            url: "ws://h".into(),
+            protocol,
+            headers: Object::new(),
+        };
+        let rows = [
+            (r#"{"kind":"echo"}"#, AgentConfig::Echo {}),
+            (r#"{"kind":"tone"}"#, AgentConfig::Tone { frequency_hz: 440.0 }),
+            (r#"{"kind":"tone","frequency_hz":1000}"#, AgentConfig::Tone { frequency_hz: 1000.0 }),
+            (r#"{"kind":"play","file":"a.wav"}"#, play(Some("a.wav"), None, false)),
+            (r#"{"kind":"play","url":"http://a","loop":true}"#, play(None, Some("http://a"), true)),
+            (r#"{"kind":"websocket","url":"ws://h"}"#, socket(AgentProtocol::Vox)),
+            (
+                r#"{"kind":"websocket","url":"ws://h","protocol":"openai-realtime"}"#,
+                socket(AgentProtocol::OpenaiRealtime),
+            ),
+            (
+                r#"{"kind":"websocket","url":"ws://h","protocol":"twilio","headers":{"a":"b"}}"#,
+                AgentConfig::Websocket {
+                    url: "ws://h".into(),
+                    protocol: AgentProtocol::Twilio,
+                    headers,
+                },
+            ),
+        ];
+        for (text, expected) in rows {
+            let agent: AgentConfig = serde_json::from_str(text).unwrap();
+            assert_eq!(agent, expected, "{text}");
+            let again = serde_json::from_str(&serde_json::to_string(&agent).unwrap()).unwrap();
+            assert_eq!(agent, again, "{text}");
+        }
+        let error = serde_json::from_str::<AgentConfig>(r#"{"kind":"ecco"}"#).unwrap_err();
+        assert!(error.to_string().contains("unknown variant `ecco`"), "{error}");
+    }
+}
