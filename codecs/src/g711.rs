@@ -2,8 +2,9 @@
 //!
 //! The decision values are those of ITU-T G.711 tables 1 and 2, as the ITU's own software tool
 //! library applies them to 16-bit samples: a negative sample is folded by its one's complement.
-//! Sun's widespread `g711.c`, and ffmpeg with it, fold µ-law by the two's complement and differ
-//! from us on negative samples that lie exactly on a decision value.
+//! Other implementations give some samples on the edge of an interval the neighbouring code: Sun's
+//! `g711.c` folds µ-law by the two's complement (508 of the 65,536 inputs), and ffmpeg takes the
+//! code whose output is nearest instead of using decision values (964 inputs in each law).
 
 /// Which of the two companding laws.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
