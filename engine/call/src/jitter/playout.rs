@@ -1,0 +1,341 @@
+//! Doing what was decided: from waiting packets to 20 ms of audio.
+use std::time::Duration;
+
+use vox_codecs::{CodecKind, Decoder};
+
+use super::decide::{Action, Holds, Next, Phase, Situation, Wish, decide};
+use super::delay::DelayEstimator;
+use super::pace::{Pace, Reading};
+use super::ring::{Filed, Ring};
+use super::{Content, JitterStats, Played};
+use crate::{MediaTime, PacketMemory};
+
+/// The playing end of a jitter buffer.
+#[derive(Debug)]
+pub(super) struct Playout {
+    rate_hz: i64,
+    /// Samples in 20 ms.
+    frame: usize,
+    /// Decoded audio; the first `len` samples are still to be played.
+    pending: Box<[i16]>,
+    len: usize,
+    /// What the latest of it is.
+    made: Played,
+    /// Where the decoded audio ends, and the next packet should start.
+    end: i64,
+    phase: Phase,
+    started: bool,
+    /// A packet that could not be decoded was given up since the last audio.
+    broken: bool,
+    /// Samples made up since the last real audio. Whether they stood in for something or for a
+    /// pause shows when the next packet comes.
+    concealed: usize,
+    /// Samples in the last packet.
+    packet: usize,
+    /// The grid that packets and ticks share: the greatest common divisor of their lengths.
+    grid: usize,
+    pace: Pace,
+    concealed_total: u64,
+    delay_us: i64,
+    delay_sum_us: u64,
+    delay_ticks: u64,
+}
+
+/// What a tick works with.
+pub(super) struct Tick<'a, M> {
+    pub(super) now: MediaTime,
+    pub(super) ring: &'a mut Ring,
+    pub(super) delay: &'a DelayEstimator,
+    pub(super) stats: &'a mut JitterStats,
+    pub(super) decoder: &'a mut Decoder,
+    pub(super) memory: &'a mut M,
+}
+
+impl Playout {
+    pub(super) fn new(rate_hz: u32) -> Self {
+        let frame = frame(rate_hz);
+        Self {
+            rate_hz: i64::from(rate_hz.max(1)),
+            frame,
+            pending: vec![0; PENDING_SAMPLES].into(),
+            len: 0,
+            made: Played::Silence,
+            end: 0,
+            phase: Phase::Pause,
+            started: false,
+            broken: false,
+            concealed: 0,
+            packet: frame,
+            grid: frame,
+            pace: Pace::default(),
+            concealed_total: 0,
+            delay_us: 0,
+            delay_sum_us: 0,
+            delay_ticks: 0,
+        }
+    }
+
+    /// Forgets the stream; statistics stay.
+    pub(super) fn restart(&mut self, rate_hz: u32) {
+        self.settle_concealed();
+        self.rate_hz = i64::from(rate_hz.max(1));
+        self.frame = frame(rate_hz);
+        self.packet = self.frame;
+        self.grid = self.frame;
+        self.len = 0;
+        self.made = Played::Silence;
+        self.end = 0;
+        self.phase = Phase::Pause;
+        self.started = false;
+        self.broken = false;
+        self.pace = Pace::default();
+        self.delay_us = 0;
+    }
+
+    /// Fills `pcm` with the next 20 ms.
+    pub(super) fn play<M: PacketMemory>(
+        &mut self,
+        mut tick: Tick<'_, M>,
+        pcm: &mut [i16],
+    ) -> Played {
+        let mut played = None;
+        let mut wish = self.read_delay(&tick);
+        // Each step but a stretch adds audio or uses up a packet, and there is one stretch.
+        for _ in 0..STEPS_MAX {
+            let action = decide(&self.look(&tick, wish));
+            if action == Action::Output {
+                break;
+            }
+            if matches!(action, Action::Shorten | Action::Lengthen) {
+                wish = Wish::Steady;
+            }
+            let before = self.len;
+            self.perform(action, &mut tick);
+            if self.len > before {
+                played = played.max(Some(self.made));
+            }
+        }
+        self.hand_out(pcm);
+        played.unwrap_or(self.made)
+    }
+
+    /// Whether any packet was taken yet.
+    pub(super) fn has_started(&self) -> bool {
+        self.started
+    }
+
+    /// Samples in a packet, as far as seen.
+    pub(super) fn packet(&self) -> usize {
+        self.packet
+    }
+
+    /// A position or length in samples as microseconds.
+    pub(super) fn micros(&self, samples: i64) -> i64 {
+        samples * 1_000_000 / self.rate_hz
+    }
+
+    /// Microseconds as samples.
+    pub(super) fn samples(&self, micros: i64) -> i64 {
+        micros * self.rate_hz / 1_000_000
+    }
+
+    /// Adds what is counted here.
+    pub(super) fn add_to(&self, stats: &mut JitterStats) {
+        stats.concealed = self.duration(self.concealed_total + self.concealed as u64);
+        stats.delay_now = Duration::from_micros(self.delay_us.max(0) as u64);
+        stats.delay_mean =
+            Duration::from_micros(self.delay_sum_us.checked_div(self.delay_ticks).unwrap_or(0));
+    }
+
+    /// Takes the delay down, and says what it asks for.
+    fn read_delay<M>(&mut self, tick: &Tick<'_, M>) -> Wish {
+        let talking = self.phase == Phase::Talkspurt && self.concealed == 0;
+        let Some(floor_us) = tick.delay.floor_us().filter(|_| talking) else {
+            return Wish::Steady;
+        };
+        let pending_us = self.micros(self.len as i64);
+        let fastest_us = tick.now.micros() as i64 - self.micros(self.end) - floor_us;
+        self.delay_us = fastest_us + pending_us;
+        self.delay_sum_us += self.delay_us.max(0) as u64;
+        self.delay_ticks += 1;
+        self.pace.ask(&Reading {
+            delay_us: self.delay_us,
+            slack_us: self.delay_us - self.rest_us(self.grid),
+            target_us: tick.delay.target_us(),
+            frame_us: self.micros(self.frame as i64),
+        })
+    }
+
+    /// How much of the delay is of no use against late packets: what is decoded, at the tick of
+    /// the cycle when most is.
+    fn rest_us(&self, grid: usize) -> i64 {
+        self.micros((self.frame - grid + self.len % grid) as i64)
+    }
+
+    fn look<M: PacketMemory>(&self, tick: &Tick<'_, M>, wish: Wish) -> Situation {
+        Situation {
+            frame: self.frame,
+            pending: self.len,
+            phase: self.phase,
+            next: tick.ring.next().map(|(missing, filed)| self.look_at(tick, missing, filed)),
+            concealed: self.concealed,
+            packet: self.packet,
+            wish,
+        }
+    }
+
+    fn look_at<M: PacketMemory>(&self, tick: &Tick<'_, M>, missing: u32, filed: &Filed) -> Next {
+        let payload = tick.memory.received(&filed.payload);
+        let speech = filed.content == Content::Speech;
+        Next {
+            holds: match filed.content {
+                Content::Speech => Holds::Speech,
+                Content::ComfortNoise => Holds::ComfortNoise,
+                Content::TelephoneEvent => Holds::Nothing,
+            },
+            hole: missing > 0 || self.broken,
+            gap: if self.started { filed.position - self.end } else { 0 },
+            due: self.is_due(tick, filed, payload),
+            fec: speech && missing > 0 && tick.decoder.has_fec(payload),
+        }
+    }
+
+    /// Whether a packet has waited long enough for its successors to keep up with it.
+    fn is_due<M>(&self, tick: &Tick<'_, M>, filed: &Filed, payload: &[u8]) -> bool {
+        let packet = tick.decoder.samples_in(payload).unwrap_or(self.packet);
+        let grid = gcd(self.frame, packet);
+        let fastest_us = self.micros(filed.position) + tick.delay.floor_us().unwrap_or(0);
+        let delay_us = tick.now.micros() as i64 + self.micros(self.len as i64) - fastest_us;
+        let target_us = tick.delay.target_us();
+        let waited_us = tick.now.since(filed.arrived).as_micros() as i64;
+        // The second is a safety net: nothing waits longer, whatever its timestamp claims.
+        delay_us - self.rest_us(grid) >= target_us
+            || waited_us >= target_us + 2 * self.micros(self.frame as i64)
+    }
+
+    fn perform<M: PacketMemory>(&mut self, action: Action, tick: &mut Tick<'_, M>) {
+        match action {
+            Action::Output => {}
+            Action::Decode => self.decode(tick),
+            Action::Absorb => self.absorb(tick),
+            Action::Conceal(samples) => self.conceal(samples, tick.decoder),
+            Action::Recover(samples) => self.recover(samples, tick),
+            Action::Pause => self.pause(tick),
+            Action::Fill(samples) => self.fill(samples, tick.decoder),
+            Action::Shorten | Action::Lengthen => self.pace.stretched(),
+        }
+    }
+
+    fn decode<M: PacketMemory>(&mut self, tick: &mut Tick<'_, M>) {
+        let Some(filed) = self.take(tick) else { return };
+        let payload = tick.memory.received(&filed.payload);
+        let decoded = tick.decoder.decode(payload, &mut self.pending[self.len..]);
+        tick.memory.release(filed.payload);
+        let Ok(samples) = decoded else {
+            tick.stats.undecodable += 1;
+            self.broken = true;
+            return;
+        };
+        self.settle_concealed();
+        self.add(samples, Played::Speech);
+        self.end = filed.position + samples as i64;
+        self.packet = samples;
+        self.grid = gcd(self.frame, samples);
+        self.phase = Phase::Talkspurt;
+        self.broken = false;
+    }
+
+    fn absorb<M: PacketMemory>(&mut self, tick: &mut Tick<'_, M>) {
+        let Some(filed) = self.take(tick) else { return };
+        if filed.content == Content::ComfortNoise {
+            self.end = filed.position;
+        }
+        self.settle_concealed();
+        tick.memory.release(filed.payload);
+        self.phase = Phase::Pause;
+        self.broken = false;
+    }
+
+    /// Takes the next packet, giving up what is missing before it.
+    fn take<M>(&mut self, tick: &mut Tick<'_, M>) -> Option<Filed> {
+        let (missing, filed) = tick.ring.take()?;
+        tick.stats.lost += u64::from(missing);
+        self.started = true;
+        Some(filed)
+    }
+
+    fn conceal(&mut self, samples: usize, decoder: &mut Decoder) {
+        decoder.conceal(&mut self.pending[self.len..self.len + samples]);
+        self.concealed += samples;
+        self.add(samples, Played::Concealed);
+    }
+
+    fn recover<M: PacketMemory>(&mut self, samples: usize, tick: &mut Tick<'_, M>) {
+        let Some((_, next)) = tick.ring.next() else { return };
+        let payload = tick.memory.received(&next.payload);
+        let room = &mut self.pending[self.len..self.len + samples];
+        if tick.decoder.decode_fec(payload, room).is_err() {
+            return self.conceal(self.frame / 2, tick.decoder);
+        }
+        tick.stats.recovered += 1;
+        self.settle_concealed();
+        self.add(samples, Played::Speech);
+        self.end = next.position;
+    }
+
+    /// Ends the talkspurt. What was concealed since was the pause's beginning if a packet shows so.
+    fn pause<M>(&mut self, tick: &Tick<'_, M>) {
+        if tick.ring.next().is_some() {
+            self.concealed = 0;
+        }
+        self.settle_concealed();
+        self.phase = Phase::Pause;
+    }
+
+    fn fill(&mut self, samples: usize, decoder: &mut Decoder) {
+        let room = &mut self.pending[self.len..self.len + samples];
+        // Opus makes comfort noise itself, where the others have faded out.
+        if decoder.kind() == CodecKind::Opus && self.started && samples == self.frame {
+            decoder.conceal(room);
+            self.add(samples, Played::ComfortNoise);
+        } else {
+            room.fill(0);
+            self.add(samples, Played::Silence);
+        }
+    }
+
+    fn add(&mut self, samples: usize, made: Played) {
+        self.len += samples;
+        self.made = made;
+    }
+
+    fn settle_concealed(&mut self) {
+        self.concealed_total += self.concealed as u64;
+        self.concealed = 0;
+    }
+
+    fn hand_out(&mut self, pcm: &mut [i16]) {
+        let samples = self.len.min(self.frame).min(pcm.len());
+        pcm[..samples].copy_from_slice(&self.pending[..samples]);
+        pcm[samples..].fill(0);
+        self.pending.copy_within(samples..self.len, 0);
+        self.len -= samples;
+    }
+
+    fn duration(&self, samples: u64) -> Duration {
+        Duration::from_micros(samples * 1_000_000 / self.rate_hz as u64)
+    }
+}
+
+fn frame(rate_hz: u32) -> usize {
+    (rate_hz as usize / 50).max(4)
+}
+
+fn gcd(a: usize, b: usize) -> usize {
+    if b == 0 { a } else { gcd(b, a % b) }
+}
+
+/// Two frames of look-ahead, a packet of 120 ms and a pitch period of 15 ms, all at 16 kHz.
+const PENDING_SAMPLES: usize = 16 * (40 + 120 + 15);
+/// A ring of packets, and then some to fill a frame.
+const STEPS_MAX: usize = 160;
