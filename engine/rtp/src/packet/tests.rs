@@ -15,7 +15,9 @@ fn packet(first: u8, rest: &[u8]) -> Vec<u8> {
 #[test]
 fn every_rule_of_the_header_has_its_drop_reason() {
     use DropReason::{BadPadding, BadVersion, Truncated};
-    let rows: &[(&str, u8, &[u8], Result<&[u8], DropReason>)] = &[
+
+    type Row<'a> = (&'a str, u8, &'a [u8], Result<&'a [u8], DropReason>);
+    let rows: &[Row] = &[
         ("no payload", 0x80, &[], Ok(&[])),
         ("payload", 0x80, &[1, 2, 3], Ok(&[1, 2, 3])),
         ("version 0", 0x00, &[1], Err(BadVersion)),
@@ -100,7 +102,8 @@ fn a_payload_type_out_of_range_cannot_set_the_marker() {
 
 #[test]
 fn extension_elements_follow_rfc_8285() {
-    let rows: &[(&str, u16, &[u8], &[(u8, &[u8])])] = &[
+    type Row<'a> = (&'a str, u16, &'a [u8], &'a [(u8, &'a [u8])]);
+    let rows: &[Row] = &[
         ("nothing", 0xbede, &[], &[]),
         ("all padding", 0xbede, &[0; 8], &[]),
         ("one byte long", 0xbede, &[0x10, 0xaa, 0, 0], &[(1, &[0xaa])]),
