@@ -1,1 +1,3 @@
 //! SIP over UDP and TCP.
+
+pub mod sdp;
