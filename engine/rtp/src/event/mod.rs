@@ -1,4 +1,11 @@
-//! telephone-event (RFC 4733): the payload.
+//! telephone-event (RFC 4733): the payload, one press per key from what arrives
+//! ([`EventReceiver`]), and the packets of a press to send ([`EventSender`]).
+
+mod receiver;
+mod sender;
+
+pub use receiver::{EventReceiver, PressUpdate};
+pub use sender::{EventPacket, EventSender, EventTiming};
 
 use crate::{DropReason, RtpTime};
 
