@@ -63,14 +63,15 @@ pub(crate) fn bytes(samples: &[i16]) -> Vec<u8> {
     samples.iter().flat_map(|sample| sample.to_le_bytes()).collect()
 }
 
-/// Something like a vowel: a gliding pitch of 110–150 Hz with formants, in syllables.
+/// Something like a vowel: a gliding pitch of 110–150 Hz with formants to 3.3 kHz, in
+/// syllables.
 pub(crate) fn voice(rate_hz: u32, seconds: f64) -> Vec<i16> {
     let rate = f64::from(rate_hz);
     let mut phase = 0.0;
     let sample = |n: usize| {
         let t = n as f64 / rate;
         phase += (130.0 + 20.0 * (TAU * 0.7 * t).sin()) / rate;
-        let harmonics = (1..=24).map(|k| {
+        let harmonics = (1..=22).map(|k| {
             let frequency = f64::from(k) * 130.0;
             let formants = [(550.0, 150.0), (1_500.0, 200.0), (2_500.0, 300.0)];
             let gain: f64 =
