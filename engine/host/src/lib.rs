@@ -4,13 +4,23 @@
 //! This crate is the shell around `vox-call`: the only place with syscalls and `unsafe`. It never
 //! looks inside an RTP header.
 //!
-//! What this crate does not do: signalling, HTTP, deciding who may call, uploading.
+//! Read in this order: `engine` (the handle, its commands and events) → `shard` (a shard's thread:
+//! one loop, one `io_uring_enter` for each wake-up) → `ring` (io_uring, packet memory, and all of
+//! the `unsafe`) → `ports` (RTP port pairs and their rest) → `recorder` (taps to WAV files) →
+//! `start` (what must hold before, and words for what does not).
 //!
-//! (skeleton; owner: host)
+//! What this crate does not do: signalling, HTTP, deciding who may call, uploading.
 
 mod engine;
+mod ports;
+mod recorder;
+mod ring;
+mod shard;
+mod start;
+
 pub use engine::{
     CallOptions, Engine, EngineConfig, EngineEvent, Events, Opened, RecordingOptions, Refused,
-    StartError, Stats,
+    Stats,
 };
+pub use start::StartError;
 pub use vox_call as call;

@@ -1,0 +1,51 @@
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+
+use vox_call::Event;
+
+use super::EngineEvent;
+use super::link::Link;
+use crate::ring::sys::EventFd;
+
+/// The stream of events: readable (level-triggered eventfd) when there are some.
+#[derive(Debug)]
+pub struct Events {
+    ready: Arc<EventFd>,
+    /// One ring for each shard, in the order of `links`.
+    shards: Vec<rtrb::Consumer<Event>>,
+    recorded: Receiver<EngineEvent>,
+    links: Arc<[Link]>,
+}
+
+impl Events {
+    pub(super) const fn new(
+        ready: Arc<EventFd>,
+        shards: Vec<rtrb::Consumer<Event>>,
+        recorded: Receiver<EngineEvent>,
+        links: Arc<[Link]>,
+    ) -> Self {
+        Self { ready, shards, recorded, links }
+    }
+
+    /// Clears the readiness, then takes all events that are there. Those of one call from its
+    /// shard are in order.
+    pub fn drain(&mut self, mut each: impl FnMut(EngineEvent)) {
+        self.ready.clear();
+        for (events, link) in self.shards.iter_mut().zip(self.links.iter()) {
+            while let Ok(event) = events.pop() {
+                if let Event::Ended { call, .. } = &event {
+                    link.forget(*call);
+                }
+                each(EngineEvent::Call(event));
+            }
+        }
+        self.recorded.try_iter().for_each(each);
+    }
+}
+
+impl AsFd for Events {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.ready.as_fd()
+    }
+}

@@ -1,0 +1,183 @@
+//! The few system calls that neither std nor the ring covers.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, UdpSocket};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd};
+
+/// A socket address as the kernel reads it; 28 bytes hold either family.
+#[derive(Clone, Copy)]
+pub(crate) struct RawAddr {
+    /// Kept as the larger of the two; `sockaddr_in` lies in its front.
+    storage: libc::sockaddr_in6,
+    len: libc::socklen_t,
+}
+
+impl RawAddr {
+    /// No address; overwritten before use.
+    pub(crate) const fn empty() -> Self {
+        let storage = libc::sockaddr_in6 {
+            sin6_family: libc::AF_UNSPEC as u16,
+            sin6_port: 0,
+            sin6_flowinfo: 0,
+            sin6_addr: libc::in6_addr { s6_addr: [0; 16] },
+            sin6_scope_id: 0,
+        };
+        Self { storage, len: size_of::<libc::sockaddr_in6>() as u32 }
+    }
+
+    pub(crate) fn new(addr: SocketAddr) -> Self {
+        let mut raw = Self::empty();
+        match addr {
+            SocketAddr::V4(v4) => {
+                let sockaddr = libc::sockaddr_in {
+                    sin_family: libc::AF_INET as u16,
+                    sin_port: v4.port().to_be(),
+                    sin_addr: libc::in_addr { s_addr: u32::from(*v4.ip()).to_be() },
+                    sin_zero: [0; 8],
+                };
+                // SAFETY: `sockaddr_in` (16 bytes, alignment 4) fits into the 28 bytes of
+                // `storage` with the same alignment; both are plain integers.
+                unsafe { (&raw mut raw.storage).cast::<libc::sockaddr_in>().write(sockaddr) };
+                raw.len = size_of::<libc::sockaddr_in>() as u32;
+            }
+            SocketAddr::V6(v6) => {
+                raw.storage.sin6_family = libc::AF_INET6 as u16;
+                raw.storage.sin6_port = v6.port().to_be();
+                raw.storage.sin6_flowinfo = v6.flowinfo();
+                raw.storage.sin6_addr.s6_addr = v6.ip().octets();
+                raw.storage.sin6_scope_id = v6.scope_id();
+            }
+        }
+        raw
+    }
+
+    pub(crate) fn as_ptr(&self) -> *const libc::sockaddr {
+        (&raw const self.storage).cast()
+    }
+
+    pub(crate) const fn len(&self) -> libc::socklen_t {
+        self.len
+    }
+}
+
+/// Connects a datagram socket to `peer`, or dissolves its connection.
+pub(crate) fn connect(socket: &UdpSocket, peer: Option<SocketAddr>) -> io::Result<()> {
+    let addr = peer.map_or_else(RawAddr::empty, RawAddr::new);
+    // SAFETY: the pointer and length describe `addr`, which lives across the call.
+    check(unsafe { libc::connect(socket.as_raw_fd(), addr.as_ptr(), addr.len()) }).map(drop)
+}
+
+/// Marks what the socket sends as expedited forwarding (RFC 3246) and bounds its queues.
+pub(crate) fn prepare_media_socket(socket: &UdpSocket, queue_bytes: i32) -> io::Result<()> {
+    const EXPEDITED: i32 = 0xb8;
+    let ipv4 = socket.local_addr()?.is_ipv4();
+    let (level, name) = if ipv4 {
+        (libc::IPPROTO_IP, libc::IP_TOS)
+    } else {
+        (libc::IPPROTO_IPV6, libc::IPV6_TCLASS)
+    };
+    set_option(socket, level, name, EXPEDITED)?;
+    set_option(socket, libc::SOL_SOCKET, libc::SO_RCVBUF, queue_bytes)?;
+    set_option(socket, libc::SOL_SOCKET, libc::SO_SNDBUF, queue_bytes)
+}
+
+/// A kernel counter that can be waited for.
+#[derive(Debug)]
+pub(crate) struct EventFd(File);
+
+impl EventFd {
+    /// Non-blocking and closed on exec.
+    pub(crate) fn new() -> io::Result<Self> {
+        // SAFETY: no pointers.
+        let fd = check(unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) })?;
+        // SAFETY: `fd` was just opened and belongs to nobody else.
+        Ok(Self(unsafe { File::from_raw_fd(fd) }))
+    }
+
+    /// Makes it readable.
+    pub(crate) fn ring(&self) {
+        // Fails only when the counter is at its maximum: it is readable then anyway.
+        let _ = (&self.0).write(&1u64.to_ne_bytes());
+    }
+
+    /// Makes it unreadable.
+    pub(crate) fn clear(&self) {
+        // Fails only when it is unreadable already.
+        let _ = (&self.0).read(&mut [0; 8]);
+    }
+}
+
+impl AsFd for EventFd {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// The cores this thread may run on, ascending.
+pub(crate) fn allowed_cores() -> io::Result<Vec<usize>> {
+    // SAFETY: all-zero is the empty set.
+    let mut set: libc::cpu_set_t = unsafe { std::mem::zeroed() };
+    // SAFETY: pointer and size describe `set`.
+    check(unsafe { libc::sched_getaffinity(0, size_of_val(&set), &raw mut set) })?;
+    let cores = 0..libc::CPU_SETSIZE as usize;
+    // SAFETY: every index is below CPU_SETSIZE.
+    Ok(cores.filter(|&core| unsafe { libc::CPU_ISSET(core, &set) }).collect())
+}
+
+/// Lets this thread run on `core` only.
+pub(crate) fn pin_to(core: usize) -> io::Result<()> {
+    if core >= libc::CPU_SETSIZE as usize {
+        return Err(io::Error::from_raw_os_error(libc::EINVAL));
+    }
+    // SAFETY: all-zero is the empty set.
+    let mut set: libc::cpu_set_t = unsafe { std::mem::zeroed() };
+    // SAFETY: `core` is below CPU_SETSIZE, checked above.
+    unsafe { libc::CPU_SET(core, &mut set) };
+    // SAFETY: pointer and size describe `set`.
+    check(unsafe { libc::sched_setaffinity(0, size_of_val(&set), &raw const set) }).map(drop)
+}
+
+/// A resource limit of this process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Limit {
+    /// In force.
+    pub(crate) soft: u64,
+    /// How far it may be raised.
+    pub(crate) hard: u64,
+}
+
+/// Descriptors this process may have open.
+pub(crate) fn open_files_limit() -> io::Result<Limit> {
+    read_limit(libc::RLIMIT_NOFILE)
+}
+
+/// Bytes this process may lock in memory.
+pub(crate) fn locked_memory_limit() -> io::Result<Limit> {
+    read_limit(libc::RLIMIT_MEMLOCK)
+}
+
+/// Sets the soft limit of open descriptors.
+pub(crate) fn set_open_files_limit(limit: Limit) -> io::Result<()> {
+    let raw = libc::rlimit { rlim_cur: limit.soft, rlim_max: limit.hard };
+    // SAFETY: `raw` lives across the call.
+    check(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const raw) }).map(drop)
+}
+
+fn read_limit(resource: libc::__rlimit_resource_t) -> io::Result<Limit> {
+    let mut raw = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: `raw` lives across the call.
+    check(unsafe { libc::getrlimit(resource, &raw mut raw) })?;
+    Ok(Limit { soft: raw.rlim_cur, hard: raw.rlim_max })
+}
+
+fn set_option(socket: &UdpSocket, level: i32, name: i32, value: i32) -> io::Result<()> {
+    let len = size_of_val(&value) as u32;
+    let value = (&raw const value).cast();
+    // SAFETY: pointer and length describe `value`, which lives across the call.
+    check(unsafe { libc::setsockopt(socket.as_raw_fd(), level, name, value, len) }).map(drop)
+}
+
+fn check(result: i32) -> io::Result<i32> {
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
+}

@@ -1,0 +1,265 @@
+use std::net::UdpSocket;
+use std::time::Instant;
+
+use vox_call::{Component, LegKey};
+
+use super::*;
+
+const KEY: LegKey = LegKey { slot: 1, generation: 7 };
+const RECEIVE: Token = Token::Receive(KEY, Component::Rtp);
+const SEND: Token = Token::Send(KEY, Component::Rtp);
+const ROW: u32 = 2;
+const SIZES: Sizes =
+    Sizes { files: 8, submissions: 8, completions: 64, buffers: 8, provided: 4, slots: 16 };
+
+/// A ring with one socket in its table, and a peer of that socket.
+struct Bench {
+    ring: Ring,
+    ours: UdpSocket,
+    peer: UdpSocket,
+    wake: Arc<EventFd>,
+    notify: Arc<EventFd>,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let wake = Arc::new(EventFd::new().unwrap());
+        let notify = Arc::new(EventFd::new().unwrap());
+        let mut ring = Ring::new(SIZES, wake.clone(), notify.clone()).unwrap();
+        let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let ours = bound_by_number();
+        ours.set_nonblocking(true).unwrap();
+        peer.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        ring.install(ROW, ours.as_fd()).unwrap();
+        Self { ring, ours, peer, wake, notify }
+    }
+
+    fn peer_sends(&self, bytes: &[u8]) {
+        self.peer.send_to(bytes, self.ours.local_addr().unwrap()).unwrap();
+    }
+
+    /// Enters until `count` completions are there, without waiting for more than the first.
+    fn completions(&mut self, count: usize) -> Vec<Completion> {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        let mut all = Vec::new();
+        while all.len() < count {
+            assert!(Instant::now() < deadline, "{} of {count}: {all:?}", all.len());
+            self.ring.enter(Wait::ForAnything).unwrap();
+            self.ring.completions(&mut all);
+        }
+        all
+    }
+
+    fn send(&mut self, bytes: &[u8], to: Option<SocketAddr>) {
+        let slot = self.ring.packets().acquire().unwrap();
+        self.ring.packets().slot(&slot)[..bytes.len()].copy_from_slice(bytes);
+        assert!(self.ring.send(ROW, slot, bytes.len() as u16, to, SEND));
+    }
+
+    /// What the peer hears next.
+    fn heard(&self) -> Vec<u8> {
+        let mut bytes = [0; 2_000];
+        let (len, from) = self.peer.recv_from(&mut bytes).unwrap();
+        assert_eq!(from, self.ours.local_addr().unwrap());
+        bytes[..len].to_vec()
+    }
+}
+
+/// A socket bound to a port of our choice: one of the kernel's choice would be lost when its
+/// connection is dissolved.
+fn bound_by_number() -> UdpSocket {
+    let by_number = || {
+        let chosen = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        UdpSocket::bind(chosen).ok()
+    };
+    std::iter::repeat_with(by_number).flatten().next().unwrap()
+}
+
+#[test]
+fn a_datagram_is_received_with_its_source_and_read_in_place() {
+    let mut bench = Bench::new();
+    bench.ring.receive(ROW, RECEIVE);
+    // An empty datagram ends a multishot receive, though it is no error.
+    for (bytes, more) in [(&b"first"[..], true), (&[7; 1_472], true), (b"", false)] {
+        bench.peer_sends(bytes);
+        let [completion] = bench.completions(1)[..] else { panic!("one") };
+        assert_eq!((completion.token, completion.more), (RECEIVE, more));
+        let received = bench.ring.received(completion.buffer.unwrap(), completion.result as usize);
+        let Received::Whole(source, buf) = received else { panic!("{received:?}") };
+        assert_eq!(source, bench.peer.local_addr().unwrap());
+        assert_eq!(bench.ring.packets().received(&buf), bytes);
+        bench.ring.packets().release(buf);
+        assert_eq!(bench.ring.packets().held(), 0);
+    }
+}
+
+#[test]
+fn a_datagram_larger_than_a_buffer_is_told_apart_and_its_buffer_given_back() {
+    let mut bench = Bench::new();
+    bench.ring.receive(ROW, RECEIVE);
+    bench.peer_sends(&[7; 1_557]);
+    let [completion] = bench.completions(1)[..] else { panic!("one") };
+    let received = bench.ring.received(completion.buffer.unwrap(), completion.result as usize);
+    assert_eq!(received, Received::TooLarge);
+    assert_eq!(bench.ring.packets().held(), 0);
+}
+
+#[test]
+fn running_out_of_buffers_ends_the_receive_and_loses_nothing() {
+    let mut bench = Bench::new();
+    bench.ring.receive(ROW, RECEIVE);
+    for i in 0..6 {
+        bench.peer_sends(&[i]);
+    }
+    let first = bench.completions(5);
+    let last = first.last().unwrap();
+    assert_eq!((last.result, last.more, last.buffer), (-libc::ENOBUFS, false, None));
+    let mut heard = vec![];
+    let mut held = vec![];
+    let mut take = |bench: &mut Bench, completion: &Completion| {
+        let buffer = completion.buffer.unwrap();
+        let Received::Whole(_, buf) = bench.ring.received(buffer, completion.result as usize)
+        else {
+            panic!()
+        };
+        heard.push(bench.ring.packets().received(&buf)[0]);
+        held.push(buf);
+    };
+    first[..4].iter().for_each(|completion| take(&mut bench, completion));
+    bench.ring.receive(ROW, RECEIVE);
+    let second = bench.completions(2);
+    second.iter().for_each(|completion| take(&mut bench, completion));
+    assert_eq!(heard, [0, 1, 2, 3, 4, 5]);
+    for buf in held {
+        bench.ring.packets().release(buf);
+    }
+    assert!(bench.ring.packets().can_receive());
+}
+
+#[test]
+fn sends_leave_in_one_enter_and_their_slots_are_free_after_it() {
+    let mut bench = Bench::new();
+    let peer = bench.peer.local_addr().unwrap();
+    // Twice the submission queue: the ring submits in between by itself.
+    for i in 0..16 {
+        bench.send(&[i; 172], Some(peer));
+    }
+    bench.ring.enter(Wait::No).unwrap();
+    for i in 0..16 {
+        assert_eq!(bench.heard(), [i; 172]);
+    }
+    let slots: Vec<_> = (0..16).map(|_| bench.ring.packets().acquire().unwrap()).collect();
+    assert_eq!(bench.ring.packets().acquire(), None);
+    drop(slots);
+    let mut completions = vec![];
+    bench.ring.completions(&mut completions);
+    assert!(completions.is_empty(), "success says nothing: {completions:?}");
+}
+
+#[test]
+fn a_connected_socket_sends_without_an_address_and_a_dissolved_one_does_not() {
+    let mut bench = Bench::new();
+    let peer = bench.peer.local_addr().unwrap();
+    let port = bench.ours.local_addr().unwrap();
+    sys::connect(&bench.ours, Some(peer)).unwrap();
+    bench.send(b"to you", None);
+    bench.ring.enter(Wait::No).unwrap();
+    assert_eq!(bench.heard(), b"to you");
+    sys::connect(&bench.ours, None).unwrap();
+    assert_eq!(bench.ours.local_addr().unwrap(), port, "it keeps its port");
+    bench.send(b"to whom?", None);
+    let [completion] = bench.completions(1)[..] else { panic!("one") };
+    assert_eq!((completion.token, completion.result), (SEND, -libc::EDESTADDRREQ));
+}
+
+#[test]
+fn a_cancelled_receive_says_so_as_its_last_word() {
+    let mut bench = Bench::new();
+    bench.ring.receive(ROW, RECEIVE);
+    bench.ring.cancel(RECEIVE);
+    let [completion] = bench.completions(1)[..] else { panic!("one") };
+    assert_eq!(completion.token, RECEIVE);
+    assert_eq!((completion.result, completion.more), (-libc::ECANCELED, false));
+}
+
+#[test]
+fn packets_do_not_cut_a_batch_short_but_are_there_at_its_end() {
+    let mut bench = Bench::new();
+    bench.ring.receive(ROW, RECEIVE);
+    bench.ring.enter(Wait::No).unwrap();
+    bench.peer_sends(b"early");
+    let start = Instant::now();
+    let batch = Duration::from_millis(20);
+    bench.ring.enter(Wait::Batch(batch)).unwrap();
+    assert!(start.elapsed() >= batch, "woken after {:?}", start.elapsed());
+    let mut completions = vec![];
+    bench.ring.completions(&mut completions);
+    assert_eq!(completions.len(), 1);
+}
+
+#[test]
+fn the_bell_wakes_a_ring_that_waits_for_anything() {
+    let mut bench = Bench::new();
+    bench.ring.arm_wake();
+    bench.wake.ring();
+    let [completion] = bench.completions(1)[..] else { panic!("one") };
+    assert_eq!(completion.token, Token::Wake);
+}
+
+#[test]
+fn notifying_control_is_part_of_the_submission() {
+    let mut bench = Bench::new();
+    bench.ring.notify();
+    bench.ring.enter(Wait::No).unwrap();
+    let mut count = [0; 8];
+    read_count(&bench.notify, &mut count);
+    assert_eq!(u64::from_ne_bytes(count), 1);
+}
+
+/// Reads the eventfd through a second handle of its file.
+fn read_count(event: &EventFd, count: &mut [u8; 8]) {
+    use std::io::Read;
+    let mut file = std::fs::File::from(event.as_fd().try_clone_to_owned().unwrap());
+    file.read_exact(count).unwrap();
+}
+
+#[test]
+fn every_number_of_a_ring_follows_from_its_calls() {
+    for (calls, expected) in [
+        (
+            1,
+            Sizes {
+                files: 2,
+                submissions: 128,
+                completions: 256,
+                buffers: 89,
+                provided: 64,
+                slots: 66,
+            },
+        ),
+        (
+            200,
+            Sizes {
+                files: 400,
+                submissions: 512,
+                completions: 2_048,
+                buffers: 5_256,
+                provided: 256,
+                slots: 464,
+            },
+        ),
+        (
+            MAX_CALLS,
+            Sizes {
+                files: 4_096,
+                submissions: 8_192,
+                completions: 32_768,
+                buffers: 53_248,
+                provided: 2_048,
+                slots: 4_160,
+            },
+        ),
+    ] {
+        assert_eq!(Sizes::for_calls(calls), expected, "{calls} calls");
+    }
+}

@@ -1,0 +1,350 @@
+//! A shard's thread: one ring, one core of `vox-call`, and the loop that carries between them.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use vox_call::{
+    Call, CallId, Command, Component, Input, LegKey, MediaTime, Output, PacketMemory, TxSlot,
+};
+use vox_rtp::DropReason;
+
+use crate::ports::{Released, SocketPair};
+use crate::ring::sys::{self, EventFd};
+use crate::ring::{Completion, Received, Ring, RingError, Sizes, Token, Wait};
+
+mod legs;
+mod outbox;
+mod shared;
+
+use legs::{After, Legs};
+pub(crate) use outbox::Outbox;
+pub(crate) use shared::{ShardStats, Shared};
+
+/// What control sends to a shard.
+#[derive(Debug)]
+pub(crate) enum ShardCommand {
+    /// Take a call, with the sockets it will listen on.
+    Open(Box<Call>, SocketPair),
+    /// For the core.
+    Core(Command),
+    /// End the thread once the last call is over.
+    Stop,
+}
+
+/// What a shard is made of; everything else is made on its own thread.
+#[derive(Debug)]
+pub(crate) struct ShardParts {
+    /// Calls it can hold.
+    pub(crate) capacity: usize,
+    /// The core to pin to.
+    pub(crate) core: Option<usize>,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) commands: rtrb::Consumer<ShardCommand>,
+    pub(crate) outbox: Outbox,
+    pub(crate) released: rtrb::Producer<Released>,
+    /// Rung by control.
+    pub(crate) wake: Arc<EventFd>,
+    /// Rung by the shard.
+    pub(crate) notify: Arc<EventFd>,
+}
+
+/// Why a shard did not start.
+#[derive(Debug)]
+pub(crate) enum ShardError {
+    Pin(usize, io::Error),
+    Ring(RingError),
+}
+
+/// The life of a shard's thread: `started` hears whether it came up.
+pub(crate) fn run(parts: ShardParts, started: impl FnOnce(Result<(), ShardError>)) {
+    match Worker::new(parts) {
+        Ok(mut worker) => {
+            started(Ok(()));
+            worker.run();
+        }
+        Err(error) => started(Err(error)),
+    }
+}
+
+struct Worker {
+    core: vox_call::Shard,
+    ring: Ring,
+    legs: Legs,
+    commands: rtrb::Consumer<ShardCommand>,
+    outbox: Outbox,
+    shared: Arc<Shared>,
+    wake: Arc<EventFd>,
+    /// A poll of `wake` is in flight.
+    wake_armed: bool,
+    epoch: Instant,
+    completions: Vec<Completion>,
+    /// Receives that ended and must be armed again.
+    ended: Vec<(LegKey, Component)>,
+    /// The sockets of the `Open` that the core is handling.
+    opening: Option<(CallId, SocketPair)>,
+    counts: Counts,
+    stopping: bool,
+}
+
+/// What only the host can count.
+#[derive(Debug, Default)]
+struct Counts {
+    received: u64,
+    sent: u64,
+    send_failed: u64,
+    peer_unreachable: u64,
+    no_buffers: u64,
+    too_large: u64,
+}
+
+impl Worker {
+    fn new(parts: ShardParts) -> Result<Self, ShardError> {
+        if let Some(core) = parts.core {
+            sys::pin_to(core).map_err(|error| ShardError::Pin(core, error))?;
+        }
+        let sizes = Sizes::for_calls(parts.capacity);
+        let ring = Ring::new(sizes, parts.wake.clone(), parts.notify).map_err(ShardError::Ring)?;
+        Ok(Self {
+            core: vox_call::Shard::new(parts.capacity),
+            ring,
+            legs: Legs::new(parts.capacity, parts.released),
+            commands: parts.commands,
+            outbox: parts.outbox,
+            shared: parts.shared,
+            wake: parts.wake,
+            wake_armed: false,
+            epoch: Instant::now(),
+            completions: Vec::with_capacity(sizes.completions as usize),
+            ended: Vec::with_capacity(sizes.files as usize),
+            opening: None,
+            counts: Counts::default(),
+            stopping: false,
+        })
+    }
+
+    fn run(&mut self) {
+        loop {
+            let now = self.now();
+            self.take_completions(now);
+            self.take_commands(now);
+            self.play_slices(now);
+            self.rearm();
+            if self.outbox.take_fresh() {
+                self.ring.notify();
+            }
+            let stats = self.stats();
+            self.shared.publish(&stats);
+            if self.is_finished() {
+                self.enter(Wait::No);
+                return;
+            }
+            self.wait();
+        }
+    }
+
+    /// Files what arrived.
+    fn take_completions(&mut self, now: MediaTime) {
+        let mut completions = std::mem::take(&mut self.completions);
+        self.ring.completions(&mut completions);
+        for completion in completions.drain(..) {
+            match completion.token {
+                Token::Receive(leg, component) => self.received(now, leg, component, &completion),
+                Token::Send(..) => self.send_failed(completion.result),
+                Token::Wake => {
+                    self.wake.clear();
+                    self.wake_armed = false;
+                }
+                Token::Quiet => {}
+            }
+        }
+        self.completions = completions;
+    }
+
+    fn received(&mut self, now: MediaTime, leg: LegKey, component: Component, of: &Completion) {
+        if let Some(buffer) = of.buffer {
+            match self.ring.received(buffer, of.result.max(0) as usize) {
+                Received::Whole(source, buf) => {
+                    self.counts.received += 1;
+                    self.handle(now, Input::Datagram { leg, component, source, buf });
+                }
+                Received::TooLarge => {
+                    self.counts.received += 1;
+                    self.counts.too_large += 1;
+                }
+                Received::Unusable => {}
+            }
+        }
+        match -of.result {
+            libc::ENOBUFS => self.counts.no_buffers += 1,
+            // What we sent met a closed port: the kernel says so on the next receive.
+            libc::ECONNREFUSED | libc::EHOSTUNREACH | libc::ENETUNREACH => {
+                self.counts.peer_unreachable += 1;
+            }
+            _ => {}
+        }
+        if !of.more && self.legs.ended(leg, component, &mut self.ring) == After::Rearm {
+            self.ended.push((leg, component));
+        }
+    }
+
+    fn send_failed(&mut self, result: i32) {
+        self.counts.sent -= 1;
+        match -result {
+            libc::ECONNREFUSED | libc::EHOSTUNREACH | libc::ENETUNREACH => {
+                self.counts.peer_unreachable += 1;
+            }
+            _ => self.counts.send_failed += 1,
+        }
+    }
+
+    fn take_commands(&mut self, now: MediaTime) {
+        while let Ok(command) = self.commands.pop() {
+            match command {
+                ShardCommand::Open(call, sockets) => {
+                    self.opening = Some((call.id(), sockets));
+                    self.handle(now, Input::Command(Command::Open(call)));
+                    // Still here when the core refused the call.
+                    if let Some((_, sockets)) = self.opening.take() {
+                        self.legs.release(sockets);
+                    }
+                }
+                ShardCommand::Core(command) => self.handle(now, Input::Command(command)),
+                ShardCommand::Stop => self.stopping = true,
+            }
+        }
+    }
+
+    /// Plays every slice of the grid that is due.
+    fn play_slices(&mut self, now: MediaTime) {
+        while self.core.next_tick().is_some_and(|due| due <= now) {
+            self.handle(now, Input::Tick);
+        }
+    }
+
+    /// Hands `input` to the core and does what it asks for.
+    fn handle(&mut self, now: MediaTime, input: Input) {
+        self.core.handle(now, input, self.ring.packets());
+        loop {
+            match self.core.poll() {
+                Output::Send { leg, component, slot, len, to } => {
+                    self.send(leg, component, slot, len, to);
+                }
+                Output::Event(event) => self.tell(event),
+                Output::Listen { call, leg } => match self.opening.take() {
+                    Some((opening, sockets)) if opening == call => {
+                        self.legs.listen(leg, sockets, &mut self.ring);
+                    }
+                    other => self.opening = other,
+                },
+                Output::Connect { leg, component, peer } => {
+                    if let Err(error) = self.legs.connect(leg, component, peer) {
+                        tracing::warn!(?leg, ?peer, %error, "a media socket cannot be connected");
+                    }
+                }
+                Output::Unlisten { leg } => self.legs.unlisten(leg, &mut self.ring),
+                Output::Idle(_) => return,
+            }
+        }
+    }
+
+    fn send(
+        &mut self,
+        leg: LegKey,
+        component: Component,
+        slot: TxSlot,
+        len: u16,
+        to: Option<SocketAddr>,
+    ) {
+        // Until the slot's last leg is closed, its row still belongs to that one.
+        if !self.legs.is_listening(leg) {
+            self.ring.packets().discard(slot);
+            self.counts.send_failed += 1;
+            return;
+        }
+        let token = Token::Send(leg, component);
+        if self.ring.send(legs::row(leg, component), slot, len, to, token) {
+            self.counts.sent += 1;
+        } else {
+            self.counts.send_failed += 1;
+        }
+    }
+
+    fn tell(&mut self, event: vox_call::Event) {
+        let ended = matches!(event, vox_call::Event::Ended { .. });
+        self.outbox.put(event);
+        if ended {
+            self.shared.free_slot();
+        }
+    }
+
+    /// Arms receives that ended, as part of the next submission, once there are buffers for them.
+    fn rearm(&mut self) {
+        if self.ended.is_empty() || !self.ring.packets().can_receive() {
+            return;
+        }
+        for (leg, component) in self.ended.drain(..) {
+            self.legs.rearm(leg, component, &mut self.ring);
+        }
+    }
+
+    /// Until the next slice; packets do not wake us before. With no call, until control rings.
+    fn wait(&mut self) {
+        match self.core.next_tick() {
+            Some(due) => match due.since(self.now()) {
+                Duration::ZERO => self.enter(Wait::No),
+                left => self.enter(Wait::Batch(left)),
+            },
+            None => {
+                if !self.wake_armed {
+                    self.ring.arm_wake();
+                    self.wake_armed = true;
+                }
+                self.shared.set_idle(true);
+                let wait = if self.commands.is_empty() { Wait::ForAnything } else { Wait::No };
+                self.enter(wait);
+                self.shared.set_idle(false);
+            }
+        }
+    }
+
+    fn enter(&mut self, wait: Wait) {
+        if let Err(error) = self.ring.enter(wait) {
+            // Not known to happen. Calls go on by the clock and end by their limits; a pause keeps
+            // a broken ring from burning the core.
+            tracing::error!(%error, "io_uring_enter failed");
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    fn is_finished(&self) -> bool {
+        self.stopping && self.core.calls() == 0 && self.legs.is_empty() && self.commands.is_empty()
+    }
+
+    fn stats(&mut self) -> ShardStats {
+        let buffers_held = self.ring.packets().held() as u64;
+        let core = self.core.counters();
+        let mut dropped = core.dropped;
+        dropped[DropReason::TooLarge as usize] += self.counts.too_large;
+        ShardStats {
+            calls: self.core.calls() as u64,
+            opened: core.opened,
+            packets_received: self.counts.received,
+            packets_sent: self.counts.sent,
+            send_failed: self.counts.send_failed + core.no_send_slot,
+            peer_unreachable: self.counts.peer_unreachable,
+            no_buffers: self.counts.no_buffers,
+            buffers_held,
+            late_ticks: core.late_slices,
+            skipped_frames: core.skipped_frames,
+            faults: core.faults,
+            events_lost: self.outbox.lost(),
+            dropped,
+        }
+    }
+
+    fn now(&self) -> MediaTime {
+        MediaTime::from_micros(self.epoch.elapsed().as_micros() as u64)
+    }
+}
