@@ -1,1 +1,24 @@
-//! Skeleton.
+//! A SIP phone with real media that measures what it hears.
+//!
+//! It calls any SIP server, speaks a recording, listens, and reports what a caller would have
+//! noticed: set-up time, round trip of the sound, loss, jitter, MOS. It shares sockets, codecs and
+//! RTP parsing with the engine but none of its call logic: what judges the engine must not repeat
+//! its mistakes.
+//!
+//! Start at [`Phone::call`]; what is said is a [`CallPlan`], what was heard a [`CallReport`].
+//!
+//! - [`phone`]: SIP: places the call, follows it to its end.
+//! - [`media`]: the call's audio: a talker, a listener, their socket.
+//! - [`network`]: a seeded bad network in user space, between the talker and the socket.
+//! - [`measure`]: round trip by correlation, MOS by the E-model.
+//!
+//! What this crate does not do yet: many calls as a load, scenarios, capacity search, reports.
+
+pub mod measure;
+pub mod media;
+pub mod network;
+pub mod phone;
+mod report;
+
+pub use phone::{CallPlan, Phone, PhoneError, Transport};
+pub use report::CallReport;

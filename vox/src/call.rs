@@ -1,0 +1,159 @@
+//! `vox call`: a caller for people and tests.
+
+use std::io::BufWriter;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, anyhow, bail};
+use clap::Args;
+use tokio_util::sync::CancellationToken;
+use vox_codecs::CodecKind;
+use vox_codecs::wav::{Wav, WavWriter};
+use voxload::network::Profile;
+use voxload::{CallPlan, CallReport, Phone, Transport};
+
+/// Silence that is sent when there is nothing to say.
+const SILENT_RATE_HZ: u32 = 8_000;
+
+/// Calls a SIP address, speaks a recording, listens, and reports what a caller would notice.
+#[derive(Debug, Args)]
+#[command(after_help = "EXAMPLES:
+  vox call sip:echo@127.0.0.1 --play in.wav --record out.wav
+  vox call sip:play@127.0.0.1 --codec G722 --duration 10 --record prompt.wav
+  vox call sip:echo@127.0.0.1 --play in.wav --net loss=5%,jitter=40ms,burst=500ms@8s")]
+pub(crate) struct CallArgs {
+    /// Whom to call: sip:user@host[:port]
+    uri: String,
+    /// What to say: a WAV file (PCM16, 8, 16, 24 or 48 kHz; the left channel of a stereo file)
+    #[arg(long, value_name = "WAV")]
+    play: Option<PathBuf>,
+    /// Where to write what was heard, from our first word on
+    #[arg(long, value_name = "WAV")]
+    record: Option<PathBuf>,
+    /// What to press after the words: 0-9 * # A-D
+    #[arg(long, value_parser = digits)]
+    digits: Option<String>,
+    /// Codec to offer; repeat for several, best first [default: opus, G722, PCMU, PCMA]
+    #[arg(long, value_parser = codec)]
+    codec: Vec<CodecKind>,
+    /// Hang up after this many seconds at the latest
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    duration: Option<Duration>,
+    /// Go on listening this many seconds after the last word
+    #[arg(long, value_name = "SECONDS", default_value = "2", value_parser = seconds)]
+    tail: Duration,
+    /// Our number, the user part of From
+    #[arg(long, default_value = "vox-call")]
+    caller: String,
+    /// A bad network between our mouth and the wire: loss=5%,jitter=40ms,burst=500ms@8s,drift=200ppm,seed=7
+    #[arg(long, value_name = "PROFILE", default_value = "")]
+    net: Profile,
+    /// SIP over TCP instead of UDP
+    #[arg(long)]
+    tcp: bool,
+    /// Report as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Places the call; the exit status says whether it was answered and heard.
+pub(crate) async fn run(args: CallArgs) -> anyhow::Result<()> {
+    let peer = resolve(&args.uri)?;
+    let transport = if args.tcp { Transport::Tcp } else { Transport::Udp };
+    let plan = plan(&args)?;
+    let phone = Phone::start(peer, transport).await?;
+    let abandon = CancellationToken::new();
+    let on_signal = abandon.clone();
+    tokio::spawn(async move {
+        if tokio::signal::ctrl_c().await.is_ok() {
+            on_signal.cancel();
+        }
+    });
+    let report =
+        phone.call(plan, abandon).await.with_context(|| format!("calling {}", args.uri))?;
+    if let Some(path) = &args.record {
+        write_wav(path, &report).with_context(|| format!("writing {}", path.display()))?;
+    }
+    match args.json {
+        true => println!("{}", serde_json::to_string(&report)?),
+        false => println!("{report}"),
+    }
+    if report.heard.packets == 0 {
+        bail!("the call was answered, but no audio came");
+    }
+    Ok(())
+}
+
+fn plan(args: &CallArgs) -> anyhow::Result<CallPlan> {
+    let speech = match &args.play {
+        Some(path) => read_wav(path).with_context(|| format!("reading {}", path.display()))?,
+        None => (Vec::new(), SILENT_RATE_HZ),
+    };
+    let spoken = Duration::from_secs_f64(speech.0.len() as f64 / f64::from(speech.1));
+    let default_codecs =
+        || vec![CodecKind::Opus, CodecKind::G722, CodecKind::Pcmu, CodecKind::Pcma];
+    Ok(CallPlan {
+        uri: args.uri.clone(),
+        caller: args.caller.clone(),
+        codecs: if args.codec.is_empty() { default_codecs() } else { args.codec.clone() },
+        digits: args.digits.clone(),
+        tail: match (&args.play, &args.digits, args.duration) {
+            // Nothing to say: listen until the limit.
+            (None, None, Some(duration)) => duration,
+            _ => args.tail,
+        },
+        limit: args.duration.unwrap_or(spoken + args.tail + Duration::from_secs(30)),
+        speech,
+        network: args.net,
+        seed: std::process::id() ^ (args.net.seed as u32).rotate_left(16),
+    })
+}
+
+fn read_wav(path: &Path) -> anyhow::Result<(Vec<i16>, u32)> {
+    let wav = Wav::parse(&std::fs::read(path)?)?;
+    match wav.rate_hz {
+        8_000 | 16_000 | 24_000 | 48_000 => Ok((wav.channel(0), wav.rate_hz)),
+        other => bail!("its rate is {other} Hz; expected 8000, 16000, 24000 or 48000"),
+    }
+}
+
+fn write_wav(path: &Path, report: &CallReport) -> anyhow::Result<()> {
+    let file = BufWriter::new(std::fs::File::create(path)?);
+    let mut wav = WavWriter::new(file, report.codec.rate_hz(), 1)?;
+    wav.write(&report.recording)?;
+    wav.finish()?;
+    Ok(())
+}
+
+/// The socket address behind a SIP URI; port 5060 when none is given.
+fn resolve(uri: &str) -> anyhow::Result<SocketAddr> {
+    let expected = || anyhow!("{uri:?}: expected sip:user@host[:port]");
+    let rest = uri.strip_prefix("sip:").ok_or_else(expected)?;
+    let host = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
+    let host = host.split([';', '?']).next().filter(|h| !h.is_empty()).ok_or_else(expected)?;
+    let has_port = host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+    let target = if has_port { host.to_owned() } else { format!("{host}:5060") };
+    let mut addresses = target.to_socket_addrs().with_context(|| format!("looking up {host}"))?;
+    addresses.next().ok_or_else(|| anyhow!("{host} has no address"))
+}
+
+fn codec(name: &str) -> Result<CodecKind, String> {
+    [CodecKind::Pcmu, CodecKind::Pcma, CodecKind::G722, CodecKind::Opus]
+        .into_iter()
+        .find(|codec| codec.sdp_name().eq_ignore_ascii_case(name))
+        .ok_or_else(|| "expected PCMU, PCMA, G722 or opus".to_owned())
+}
+
+fn digits(text: &str) -> Result<String, String> {
+    let valid = |c: char| c.is_ascii_digit() || matches!(c, '*' | '#' | 'A'..='D');
+    match !text.is_empty() && text.len() <= 32 && text.chars().all(valid) {
+        true => Ok(text.to_owned()),
+        false => Err("expected 1 to 32 of 0-9 * # A-D".to_owned()),
+    }
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let parsed = text.parse::<f64>().ok().filter(|s| (0.0..=86_400.0).contains(s));
+    parsed.map(Duration::from_secs_f64).ok_or_else(|| "expected seconds, 0 to 86400".to_owned())
+}
