@@ -20,4 +20,5 @@ pub mod quality;
 pub mod shard;
 
 pub use interface::*;
+pub use quality::Quality;
 pub use shard::{Call, Counters, Shard};

@@ -1,5 +1,122 @@
-//! What happens to a frame between decode and encode: level and digits → tap → agent.
+//! What happens to a frame between decode and encode: level and digits → agent → tap.
+
 mod agent;
 mod tap;
+
+use std::time::Duration;
+
 pub use agent::{Agent, Prompt};
+pub(crate) use agent::{PlayedOut, Player};
 pub use tap::{Tap, TapFrame, TapReader, tap};
+
+/// A call's agent, the prompt over it, the ears, and the recording.
+#[derive(Debug)]
+pub(crate) struct Pipeline {
+    agent: Box<Agent>,
+    prompt: Option<(u32, Player)>,
+    recording: Option<Recording>,
+    speech: Duration,
+}
+
+#[derive(Debug)]
+struct Recording {
+    tap: Box<Tap>,
+    /// The call's frame that is the recording's first.
+    from: u32,
+}
+
+/// What ended in a tick.
+#[derive(Debug, Default)]
+pub(crate) struct Spoken {
+    /// A prompt.
+    pub(crate) prompt: Option<PromptOver>,
+    /// The agent's own recording.
+    pub(crate) agent: Option<PlayedOut>,
+}
+
+/// A prompt that is not played any more.
+#[derive(Debug)]
+pub(crate) struct PromptOver {
+    /// Of its `Play` command.
+    pub(crate) id: u32,
+    pub(crate) ended: PlayedOut,
+    /// Its memory.
+    pub(crate) prompt: Prompt,
+}
+
+impl Pipeline {
+    pub(crate) fn new(tap: Option<Box<Tap>>) -> Self {
+        Self {
+            agent: Box::new(Agent::silent()),
+            prompt: None,
+            recording: tap.map(|tap| Recording { tap, from: 0 }),
+            speech: Duration::ZERO,
+        }
+    }
+
+    /// Puts an agent in; gives back the one before.
+    pub(crate) fn attach(&mut self, agent: Box<Agent>) -> Box<Agent> {
+        std::mem::replace(&mut self.agent, agent)
+    }
+
+    /// Starts a prompt over the agent; gives back the one that it broke off.
+    pub(crate) fn play(&mut self, id: u32, prompt: Prompt) -> Option<PromptOver> {
+        let broken_off = self.stop_prompt();
+        self.prompt = Some((id, Player::exact(prompt)));
+        broken_off
+    }
+
+    /// Breaks a prompt off.
+    pub(crate) fn stop_prompt(&mut self) -> Option<PromptOver> {
+        let (id, player) = self.prompt.take()?;
+        Some(PromptOver { id, ended: player.so_far(), prompt: player.into_prompt() })
+    }
+
+    /// Records from the call's frame `from` on, or not; gives back the tap before, closed.
+    pub(crate) fn record(&mut self, tap: Option<Box<Tap>>, from: u32) -> Option<Box<Tap>> {
+        let next = tap.map(|tap| Recording { tap, from });
+        let mut before = std::mem::replace(&mut self.recording, next)?.tap;
+        before.close();
+        Some(before)
+    }
+
+    /// Says to the recorder that nothing follows.
+    pub(crate) fn close_tap(&mut self) {
+        if let Some(recording) = &mut self.recording {
+            recording.tap.close();
+        }
+    }
+
+    /// Listens to 20 ms of the caller's speech; with `digits` also for DTMF in it.
+    pub(crate) fn listen(&mut self, rate_hz: u32, caller: &[i16], digits: bool) -> Option<char> {
+        let _ = (rate_hz, digits);
+        if caller.iter().any(|&s| s.unsigned_abs() > 500) {
+            self.speech += FRAME;
+        }
+        None
+    }
+
+    /// Fills `out` with the next 20 ms for the caller. A prompt stands in for the agent, which does
+    /// not go on meanwhile.
+    pub(crate) fn speak(&mut self, rate_hz: u32, caller: &[i16], out: &mut [i16]) -> Spoken {
+        let Some((_, player)) = &mut self.prompt else {
+            return Spoken { prompt: None, agent: self.agent.fill(rate_hz, caller, out) };
+        };
+        let ended = player.fill(rate_hz, out);
+        Spoken { prompt: ended.and_then(|_| self.stop_prompt()), agent: None }
+    }
+
+    /// Records what was heard and really sent in the call's frame `frame`.
+    pub(crate) fn tap(&mut self, frame: u32, rate_hz: u32, caller: &[i16], agent: &[i16]) {
+        if let Some(Recording { tap, from }) = &mut self.recording {
+            tap.push(frame.wrapping_sub(*from), rate_hz, caller, agent);
+        }
+    }
+
+    /// How long the caller was heard above the speech level.
+    pub(crate) fn speech(&self) -> Duration {
+        self.speech
+    }
+}
+
+const FRAME: Duration = Duration::from_millis(20);

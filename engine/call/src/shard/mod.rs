@@ -1,82 +1,253 @@
-//! The shard: its table of calls, the tick, the lifecycle.  (owner: core)
-use crate::{CallSetup, Input, MediaTime, Output, PacketMemory};
+//! The shard: its table of calls, the tick, the lifecycle.
+//!
+//! Every input concerns one call (or, a tick, the calls of one slice one after another). The call
+//! is taken out of the table, worked on behind a border that catches a panic, and put back; or not,
+//! and then it is closed: the one way out, which every reason for an end goes through.
 
-/// One call: legs, pipeline, state. Built off the shard, handed in by `Open`, handed out by `Ended`.
-#[derive(Debug)]
-pub struct Call {}
-impl Call {
-    /// Allocates everything the call will ever need.
-    pub fn new(setup: CallSetup) -> Box<Self> {
-        unimplemented!("{setup:?}")
-    }
-    /// Its id.
-    pub fn id(&self) -> crate::CallId {
-        unimplemented!()
-    }
-}
+mod call;
+mod context;
+mod counters;
+mod grid;
+mod ledger;
+mod live;
+mod outbox;
+mod table;
 
-/// What a shard has counted since it started.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Counters {
-    /// Calls taken into the table.
-    pub opened: u64,
-    /// Calls that ended, one `Ended` each.
-    pub ended: u64,
-    /// `Open`s that found no slot, or a shard that drains.
-    pub refused: u64,
-    /// Calls that ended by a panic caught at their border.
-    pub faults: u64,
-    /// Datagrams handed in.
-    pub datagrams: u64,
-    /// RTP packets that passed every check.
-    pub rtp_received: u64,
-    /// RTCP compounds that passed every check.
-    pub rtcp_received: u64,
-    /// RTP packets handed out.
-    pub rtp_sent: u64,
-    /// RTCP compounds handed out.
-    pub rtcp_sent: u64,
-    /// Packets that found no free send slot.
-    pub no_send_slot: u64,
-    /// Datagrams for a call that was over, released unread (among `dropped` as `NotListening`).
-    pub stale: u64,
-    /// Receive buffers the calls hold now.
-    pub buffers_held: u64,
-    /// Slices played over 2 ms late.
-    pub late_slices: u64,
-    /// Frames (20 ms of one call) that were skipped because the host was a whole frame late.
-    pub skipped_frames: u64,
-    /// Dropped datagrams by [`DropReason`](vox_rtp::DropReason).
-    pub dropped: [u64; vox_rtp::DropReason::COUNT],
-}
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
+
+use vox_rtp::DropReason;
+
+use crate::{
+    CallId, Command, Ending, Event, Input, LegKey, MediaTime, Outcome, Output, PacketMemory,
+    Quality, Reason,
+};
+
+pub use call::Call;
+pub(crate) use context::Context;
+pub use counters::Counters;
+use grid::{Due, Grid};
+use ledger::{Ledger, Lent};
+use outbox::Outbox;
+use table::Table;
 
 /// A shard's calls. Deterministic: same inputs at same times, same outputs.
 #[derive(Debug)]
-pub struct Shard {}
+pub struct Shard {
+    table: Table,
+    grid: Grid,
+    outbox: Outbox,
+    ledger: Ledger,
+    counters: Counters,
+    draining: bool,
+}
+
 impl Shard {
-    /// A shard for up to `capacity` calls.
+    /// A shard for up to `capacity` calls, at most 65,535.
     pub fn new(capacity: usize) -> Self {
-        unimplemented!("{capacity}")
+        Self {
+            table: Table::new(capacity),
+            grid: Grid::new(capacity),
+            outbox: Outbox::new(capacity),
+            ledger: Ledger::new(),
+            counters: Counters::default(),
+            draining: false,
+        }
     }
+
     /// Something happened. Take the outputs with [`poll`](Self::poll) before the next call.
     pub fn handle(&mut self, now: MediaTime, input: Input, memory: &mut impl PacketMemory) {
-        let _ = (now, input, memory);
-        unimplemented!()
+        match input {
+            Input::Datagram { leg, component, source, buf } => {
+                self.counters.datagrams += 1;
+                let Some(call) = self.table.lend(leg) else {
+                    self.counters.stale += 1;
+                    self.counters.dropped[DropReason::NotListening as usize] += 1;
+                    return memory.release(buf);
+                };
+                self.work(now, leg, call, memory, |call, ctx| {
+                    ctx.memory.hand_over(&buf, leg.slot);
+                    call.datagram(ctx, component, source, buf);
+                    None
+                });
+            }
+            Input::Tick => {
+                if let Some(due) = self.grid.take_due(now) {
+                    self.play(now, due, memory);
+                }
+            }
+            Input::Command(command) => self.command(now, command, memory),
+        }
+        self.counters.buffers_held = self.ledger.held();
     }
+
     /// What is to be done next.
     pub fn poll(&mut self) -> Output {
-        unimplemented!()
+        self.outbox.pop().unwrap_or_else(|| Output::Idle(self.next_tick()))
     }
-    /// When the next slice of the 20 ms grid is due; `None` without calls.
+
+    /// When the next slice of the 20 ms grid is due; `None` without calls. May lie in the past.
     pub fn next_tick(&self) -> Option<MediaTime> {
-        unimplemented!()
+        self.grid.next_due()
     }
+
     /// Counters since the start, for the host's statistics.
     pub fn counters(&self) -> &Counters {
-        unimplemented!()
+        &self.counters
     }
+
     /// Calls in the table.
     pub fn calls(&self) -> usize {
-        unimplemented!()
+        self.table.len()
+    }
+
+    /// Plays the calls of a slice.
+    fn play(&mut self, now: MediaTime, due: Due, memory: &mut impl PacketMemory) {
+        if due.late > LATE {
+            self.counters.late_slices += 1;
+        }
+        let mut place = 0;
+        while let Some(&slot) = self.grid.slice(due.slice).get(place) {
+            let key = self.table.key(slot);
+            let Some(call) = self.table.lend(key) else { return };
+            let goes_on = self.work(now, key, call, memory, |call, ctx| call.tick(ctx, due.frame));
+            // A call that ended has left its place in the slice to another.
+            place += usize::from(goes_on);
+        }
+    }
+
+    fn command(&mut self, now: MediaTime, command: Command, memory: &mut impl PacketMemory) {
+        let id = match command {
+            Command::Open(call) => return self.open(now, call, memory),
+            Command::Drain => return self.draining = true,
+            Command::Answer { call, .. }
+            | Command::Attach { call, .. }
+            | Command::Play { call, .. }
+            | Command::Record { call, .. }
+            | Command::Digits { call, .. }
+            | Command::Close { call, .. }
+            | Command::Query { call } => call,
+        };
+        let found = self.table.find(id).and_then(|key| Some((key, self.table.lend(key)?)));
+        match found {
+            Some((key, call)) => {
+                self.work(now, key, call, memory, |call, ctx| call.command(ctx, command));
+            }
+            None => self.give_back(command),
+        }
+    }
+
+    fn open(&mut self, now: MediaTime, call: Box<Call>, memory: &mut impl PacketMemory) {
+        if self.draining {
+            return self.refuse(call, Reason::WorkerStopped);
+        }
+        let key = match self.table.insert(call) {
+            Ok(key) => key,
+            Err(call) => return self.refuse(call, Reason::AtCapacity),
+        };
+        self.counters.opened += 1;
+        let slice = self.grid.place(now, key.slot);
+        if let Some(call) = self.table.lend(key) {
+            self.work(now, key, call, memory, |call, ctx| {
+                call.open(ctx, slice);
+                None
+            });
+        }
+    }
+
+    /// A call that never came in still ends like any other.
+    fn refuse(&mut self, call: Box<Call>, reason: Reason) {
+        self.counters.refused += 1;
+        let ending = Ending {
+            outcome: Outcome::NotAnswered,
+            reason,
+            duration: Duration::ZERO,
+            quality: Quality::default(),
+        };
+        self.outbox.push(Output::Event(Event::Ended { call: call.id(), ending, spent: call }));
+    }
+
+    /// A command for a call that is gone: what it brought goes back.
+    fn give_back(&mut self, command: Command) {
+        let event = match command {
+            Command::Answer { call, session } => {
+                Event::Renegotiated { call, displaced: Some(session) }
+            }
+            Command::Attach { call, agent } => {
+                Event::Spent { call, agent: Some(agent), prompt: None, tap: None }
+            }
+            Command::Play { call, prompt, .. } => {
+                Event::Spent { call, agent: None, prompt: Some(prompt), tap: None }
+            }
+            Command::Record { call, tap: Some(tap) } => {
+                Event::Spent { call, agent: None, prompt: None, tap: Some(tap) }
+            }
+            _ => return,
+        };
+        self.outbox.push(Output::Event(event));
+    }
+
+    /// Works on a lent call and puts it back; closes it instead when `job` gives a reason, or falls
+    /// over: a bug that one call runs into is that call's end and nobody else's. Says whether the
+    /// call goes on.
+    fn work<M: PacketMemory>(
+        &mut self,
+        now: MediaTime,
+        leg: LegKey,
+        mut call: Box<Call>,
+        memory: &mut M,
+        job: impl FnOnce(&mut Call, &mut Context<'_, M>) -> Option<Reason>,
+    ) -> bool {
+        let mut ctx = Context {
+            now,
+            call: call.id(),
+            leg,
+            memory: Lent::new(memory, &mut self.ledger),
+            counters: &mut self.counters,
+            outbox: &mut self.outbox,
+        };
+        match catch_unwind(AssertUnwindSafe(|| job(&mut call, &mut ctx))) {
+            Ok(None) => {
+                self.table.put_back(leg.slot, call);
+                return true;
+            }
+            Ok(Some(reason)) => self.close(now, leg, call, memory, reason),
+            Err(_) => self.close(now, leg, call, memory, Reason::Fault),
+        }
+        false
+    }
+
+    /// The one way out of the table.
+    fn close<M: PacketMemory>(
+        &mut self,
+        now: MediaTime,
+        leg: LegKey,
+        mut call: Box<Call>,
+        memory: &mut M,
+        reason: Reason,
+    ) {
+        let id: CallId = call.id();
+        let mut ctx = Context {
+            now,
+            call: id,
+            leg,
+            memory: Lent::new(memory, &mut self.ledger),
+            counters: &mut self.counters,
+            outbox: &mut self.outbox,
+        };
+        let ending = catch_unwind(AssertUnwindSafe(|| call.close(&mut ctx, reason)));
+        let ending = ending.unwrap_or_else(|_| call.ending(now, Reason::Fault, Quality::default()));
+        if ending.reason == Reason::Fault {
+            ctx.counters.faults += 1;
+            ctx.memory.reclaim(leg.slot);
+        }
+        self.counters.ended += 1;
+        self.grid.remove(call.slice(), leg.slot);
+        self.table.forget(leg.slot, id);
+        self.outbox.push(Output::Unlisten { leg });
+        self.outbox.push(Output::Event(Event::Ended { call: id, ending, spent: call }));
     }
 }
+
+/// A slice later than its own length shares its time with the next.
+const LATE: Duration = Duration::from_millis(2);

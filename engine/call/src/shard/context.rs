@@ -1,0 +1,51 @@
+use super::Counters;
+use super::ledger::Lent;
+use super::outbox::Outbox;
+use crate::leg::Destination;
+use crate::pipeline::PromptOver;
+use crate::{CallId, Component, Event, LegKey, MediaTime, Output, PacketMemory, TxSlot};
+
+/// What a call works with while the shard has it in hand.
+pub(crate) struct Context<'a, M> {
+    pub(crate) now: MediaTime,
+    pub(crate) call: CallId,
+    pub(crate) leg: LegKey,
+    pub(crate) memory: Lent<'a, M>,
+    pub(crate) counters: &'a mut Counters,
+    pub(crate) outbox: &'a mut Outbox,
+}
+
+impl<M: PacketMemory> Context<'_, M> {
+    /// The call is in the table, the host may start to receive.
+    pub(crate) fn listen(&mut self) {
+        self.outbox.push(Output::Listen { call: self.call, leg: self.leg });
+    }
+
+    pub(crate) fn event(&mut self, event: Event) {
+        self.outbox.push(Output::Event(event));
+    }
+
+    pub(crate) fn connect(&mut self, component: Component, peer: Option<std::net::SocketAddr>) {
+        self.outbox.push(Output::Connect { leg: self.leg, component, peer });
+    }
+
+    /// `len` bytes in an acquired slot are to be sent.
+    pub(crate) fn send(&mut self, component: Component, slot: TxSlot, len: usize, to: Destination) {
+        self.memory.sent();
+        let to = match to {
+            Destination::Connected => None,
+            Destination::Address(address) => Some(address),
+        };
+        // A slot is at most a few thousand bytes long.
+        let len = len as u16;
+        self.outbox.push(Output::Send { leg: self.leg, component, slot, len, to });
+    }
+
+    /// A prompt came to its end, or was broken off.
+    pub(crate) fn prompt_over(&mut self, over: Option<PromptOver>) {
+        let Some(PromptOver { id, ended, prompt }) = over else { return };
+        let call = self.call;
+        self.event(Event::Played { call, id, played: ended.played, complete: ended.complete });
+        self.event(Event::Spent { call, agent: None, prompt: Some(prompt), tap: None });
+    }
+}
