@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+pub(crate) mod ogg;
+
 use std::env;
 use std::f64::consts::TAU;
 use std::fs;
