@@ -228,3 +228,33 @@ fn frame_length(bytes: &[u8]) -> Option<(usize, &[u8])> {
 
 /// 2.5 ms, the unit of Opus frame lengths.
 const STEP_SAMPLES: usize = RATE_HZ as usize / 400;
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+        #[test]
+        fn the_first_frame_is_where_libopus_finds_it(
+            toc: u8, header: u8, body in prop::collection::vec(any::<u8>(), 0..300)
+        ) {
+            let packet = [&[toc, header][..], &body].concat();
+            if let Ok(parsed) = packet::parse(&packet) {
+                let frame = first_frame(&packet).expect("libopus has found one");
+                prop_assert_eq!(frame.len(), parsed.frames[0].len());
+                prop_assert!(frame.is_empty() || frame.as_ptr() == parsed.frames[0].as_ptr());
+            }
+            has_fec(&packet);
+        }
+
+        #[test]
+        fn few_bytes_are_no_trouble(packet in prop::collection::vec(any::<u8>(), 0..6)) {
+            has_fec(&packet);
+            let _ = samples_in(&packet);
+        }
+    }
+}

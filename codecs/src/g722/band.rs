@@ -177,9 +177,9 @@ impl Predictor {
     #[inline]
     fn filter_zeros(&self) -> i32 {
         let oldest_first = self.zeros.iter().zip(&self.differences).rev();
-        oldest_first.fold(0, |sum, (zero, difference)| {
-            saturate(sum + product(*zero, saturate(2 * difference)))
-        })
+        // No scale exceeds 2¹⁴, so that twice a difference fits 16 bits.
+        oldest_first
+            .fold(0, |sum, (zero, difference)| saturate(sum + product(*zero, 2 * difference)))
     }
 }
 
