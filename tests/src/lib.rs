@@ -1,1 +1,36 @@
-//! Skeleton.
+//! End-to-end tests: a real Vox, started as a process, against real peers.
+//!
+//! - [`worker`]: starts `vox up`, asks its HTTP, reads its results, ends it.
+//! - [`caller`]: runs `vox call`.
+//! - [`peers`]: SIPp, baresip, MinIO and friends: found, or loudly missed.
+//! - [`ears`]: speech to say, and PESQ and correlation to judge what came back.
+//!
+//! The tests themselves stand in `tests/`, one file a claim. They hold real-time calls, so each
+//! file runs its tests one after the other ([`one_at_a_time`]).
+
+pub mod caller;
+pub mod ears;
+pub mod peers;
+pub mod worker;
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+static TURN: Mutex<()> = Mutex::new(());
+
+/// Real-time calls must not compete for two cores: each test holds this while it runs.
+pub fn one_at_a_time() -> MutexGuard<'static, ()> {
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Polls until `condition` gives something, for `limit` at most; panics with `what` otherwise.
+pub fn wait_for<T>(what: &str, limit: Duration, mut condition: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + limit;
+    loop {
+        if let Some(value) = condition() {
+            return value;
+        }
+        assert!(Instant::now() < deadline, "waited {} s for {what}", limit.as_secs_f64());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
