@@ -156,10 +156,10 @@ fn over_hole(now: &Situation, next: &Next) -> Action {
         };
     }
     // Its time has passed. While the delay is too short, wait on: that lengthens it, and the
-    // missing packet may still come.
-    let patient = now.concealed < now.frame * STALL_FRAMES_MAX;
+    // missing packet may still come. A recovered one has come.
+    let waiting = now.concealed > 0 && now.concealed < now.frame * STALL_FRAMES_MAX;
     match next.holds {
-        Holds::Speech if !next.due && patient => Action::Conceal(now.frame / 2),
+        Holds::Speech if !next.due && waiting => Action::Conceal(now.frame / 2),
         Holds::Speech => Action::Decode,
         _ => Action::Absorb,
     }

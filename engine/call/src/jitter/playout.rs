@@ -35,6 +35,7 @@ pub(super) struct Playout {
     /// The grid that packets and ticks share: the greatest common divisor of their lengths.
     grid: usize,
     pace: Pace,
+    redundancy: Redundancy,
     concealed_total: u64,
     delay_us: i64,
     delay_sum_us: u64,
@@ -68,6 +69,7 @@ impl Playout {
             packet: frame,
             grid: frame,
             pace: Pace::default(),
+            redundancy: Redundancy::default(),
             concealed_total: 0,
             delay_us: 0,
             delay_sum_us: 0,
@@ -89,6 +91,7 @@ impl Playout {
         self.started = false;
         self.broken = false;
         self.pace = Pace::default();
+        self.redundancy = Redundancy::default();
         self.delay_us = 0;
     }
 
@@ -161,9 +164,15 @@ impl Playout {
         self.pace.ask(&Reading {
             delay_us: self.delay_us,
             slack_us: self.delay_us - self.rest_us(self.grid),
-            target_us: tick.delay.target_us(),
+            target_us: self.target_us(tick),
             frame_us: self.micros(self.frame as i64),
         })
+    }
+
+    /// The network's target, and a packet more while that lets FEC recover losses.
+    fn target_us<M>(&self, tick: &Tick<'_, M>) -> i64 {
+        let wait = if self.redundancy.is_worth_waiting_for(tick.now) { self.packet } else { 0 };
+        tick.delay.target_us() + self.micros(wait as i64)
     }
 
     /// How much of the delay is of no use against late packets: what is decoded, at the tick of
@@ -206,7 +215,7 @@ impl Playout {
         let grid = gcd(self.frame, packet);
         let fastest_us = self.micros(filed.position) + tick.delay.floor_us().unwrap_or(0);
         let delay_us = tick.now.micros() as i64 + self.micros(self.len as i64) - fastest_us;
-        let target_us = tick.delay.target_us();
+        let target_us = self.target_us(tick);
         let waited_us = tick.now.since(filed.arrived).as_micros() as i64;
         // The second is a safety net: nothing waits longer, whatever its timestamp claims.
         delay_us - self.rest_us(grid) >= target_us
@@ -257,9 +266,13 @@ impl Playout {
     }
 
     /// Takes the next packet, giving up what is missing before it.
-    fn take<M>(&mut self, tick: &mut Tick<'_, M>) -> Option<Filed> {
+    fn take<M: PacketMemory>(&mut self, tick: &mut Tick<'_, M>) -> Option<Filed> {
         let (missing, filed) = tick.ring.take()?;
         tick.stats.lost += u64::from(missing);
+        let payload = tick.memory.received(&filed.payload);
+        if missing > 0 && filed.content == Content::Speech && tick.decoder.has_fec(payload) {
+            self.redundancy.lost(tick.now);
+        }
         self.started = true;
         Some(filed)
     }
@@ -324,6 +337,31 @@ impl Playout {
 
     fn duration(&self, samples: u64) -> Duration {
         Duration::from_micros(samples * 1_000_000 / self.rate_hz as u64)
+    }
+}
+
+/// Whether losses come so often that it pays to wait for the packet after them.
+#[derive(Debug, Default)]
+struct Redundancy {
+    /// The latest loss that FEC could have helped with.
+    lost: Option<MediaTime>,
+    until: MediaTime,
+}
+
+impl Redundancy {
+    /// Losses closer than this are no accident.
+    const SPAN: Duration = Duration::from_secs(4);
+    const HOLD: Duration = Duration::from_secs(10);
+
+    fn lost(&mut self, now: MediaTime) {
+        if self.lost.is_some_and(|before| now.since(before) < Self::SPAN) {
+            self.until = now + Self::HOLD;
+        }
+        self.lost = Some(now);
+    }
+
+    fn is_worth_waiting_for(&self, now: MediaTime) -> bool {
+        now < self.until
     }
 }
 

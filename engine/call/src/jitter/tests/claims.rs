@@ -1,0 +1,289 @@
+//! What the buffer promises, on networks that test it.
+use std::time::Duration;
+
+use vox_codecs::{CodecKind, Decoder};
+
+use super::network::{Network, Random};
+use super::rig::{Packet, Rig, call, encode, voice};
+use crate::jitter::{Content, Played};
+
+const MS: u64 = 1_000;
+const SECOND: u64 = 1_000 * MS;
+const KINDS: [CodecKind; 4] = [CodecKind::Pcmu, CodecKind::Pcma, CodecKind::G722, CodecKind::Opus];
+
+/// All packets, decoded in order.
+fn decoded(kind: CodecKind, packets: &[Packet]) -> Vec<i16> {
+    let mut decoder = Decoder::new(kind);
+    let mut pcm = vec![0; 2_000];
+    let mut all = Vec::new();
+    for packet in packets {
+        let samples = decoder.decode(&packet.payload, &mut pcm).expect("it was encoded");
+        all.extend_from_slice(&pcm[..samples]);
+    }
+    all
+}
+
+#[test]
+fn a_clean_stream_is_bit_exact_and_waits_less_than_a_frame_and_a_bit() {
+    for kind in KINDS {
+        for ptime_ms in [10, 20, 40, 60] {
+            let packets = encode(kind, ptime_ms, &voice(kind.rate_hz(), 6));
+            for phase_us in [0, 1_000, 3_900, 4_100, 11_000, 19_999] {
+                let arrivals = Network::clean().carry(packets.iter().map(|p| p.sent_us));
+                let heard = Rig::new(kind).play(&packets, &arrivals, phase_us, 0);
+                let stats = heard.stats();
+                let what = format!("{kind:?} ptime {ptime_ms} phase {phase_us}: {stats:?}");
+                let lead = heard.played.iter().take_while(|&&p| p == Played::Silence).count();
+                let pcm = &heard.pcm[lead * kind.frame_samples()..];
+                assert!(pcm[..] == decoded(kind, &packets)[..pcm.len()], "{what}");
+                assert!(pcm.len() > 5 * kind.rate_hz() as usize, "{what}");
+                assert!(stats.concealed.is_zero() && stats.lost == 0, "{what}");
+                // Packets of 10 ms come in pairs: half a frame more.
+                let worst_ms = if ptime_ms == 10 { 34 } else { 24 };
+                assert!(stats.delay_mean <= Duration::from_millis(worst_ms), "{what}");
+            }
+        }
+    }
+}
+
+#[test]
+fn odd_packet_sizes_are_played_whole() {
+    let kind = CodecKind::Pcmu;
+    for samples in [80, 101, 159, 161, 240, 333, 959] {
+        let pcm = voice(8_000, 8);
+        let mut packets = Vec::new();
+        for (index, chunk) in pcm.chunks_exact(samples).enumerate() {
+            let first = &encode(kind, 1, chunk)[0];
+            let mut payload = Vec::new();
+            for packet in encode(kind, 1, chunk) {
+                payload.extend_from_slice(&packet.payload);
+            }
+            let mut encoder = vox_codecs::Encoder::new(kind);
+            payload.resize(samples, 0);
+            encoder.encode(chunk, &mut payload);
+            packets.push(Packet {
+                sent_us: 1_000_000 + (index * samples) as u64 * 125,
+                seq: index as u16,
+                time: (index * samples) as u32,
+                payload,
+                ..first.clone()
+            });
+        }
+        let arrivals = Network::clean().carry(packets.iter().map(|p| p.sent_us));
+        let heard = Rig::new(kind).play(&packets, &arrivals, 3_000, 0);
+        let lead = heard.played.iter().take_while(|&&p| p == Played::Silence).count() * 160;
+        let pcm = &heard.pcm[lead..];
+        assert!(pcm[..] == decoded(kind, &packets)[..pcm.len()], "{samples}");
+        assert!(heard.stats().concealed.is_zero(), "{samples}");
+    }
+}
+
+#[test]
+fn random_loss_is_concealed_for_its_time_and_moves_nothing() {
+    for kind in [CodecKind::Pcmu, CodecKind::Pcma, CodecKind::G722] {
+        let packets = encode(kind, 20, &voice(kind.rate_hz(), 20));
+        for seed in 1..5 {
+            let heard = call(kind, &packets, &Network { seed, loss: 50, ..Network::clean() });
+            let stats = heard.stats();
+            let lost = packets.len() as u64 - stats.filed;
+            assert!((20..90).contains(&lost), "{lost}");
+            // A loss at the very end never shows.
+            assert!(lost - stats.lost <= 2, "{lost} {stats:?}");
+            assert_eq!(stats.late, 0);
+            assert!(stats.shortened.is_zero() && stats.lengthened.is_zero(), "{stats:?}");
+            // What follows the last packet is concealed, too.
+            let concealed_ms = stats.concealed.as_millis() as u64;
+            assert!((lost * 20..=lost * 20 + 220).contains(&concealed_ms), "{lost} {stats:?}");
+        }
+    }
+}
+
+#[test]
+fn opus_recovers_what_it_can_from_the_next_packet() {
+    use vox_codecs::opus::Settings;
+    let kind = CodecKind::Opus;
+    let pcm = voice(16_000, 20);
+    let mut encoder = vox_codecs::Encoder::with_opus_settings(kind, Settings::default());
+    encoder.set_expected_loss(20);
+    let mut packets = encode(kind, 20, &pcm);
+    for (packet, chunk) in packets.iter_mut().zip(pcm.chunks_exact(320)) {
+        packet.payload = vec![0; 1_500];
+        let len = encoder.encode(chunk, &mut packet.payload);
+        packet.payload.truncate(len);
+    }
+    for jitter_us in [0, 40 * MS] {
+        let network = Network { loss: 50, jitter_us, ..Network::clean() };
+        let stats = call(kind, &packets, &network).stats();
+        assert!(stats.recovered * 3 > stats.lost * 2, "{stats:?}");
+    }
+}
+
+#[test]
+fn jitter_of_40_ms_is_absorbed_by_a_delay_that_follows_it() {
+    let kind = CodecKind::Pcmu;
+    let packets = encode(kind, 20, &voice(8_000, 30));
+    for seed in 1..6 {
+        let network = Network { seed, jitter_us: 40 * MS, ..Network::clean() };
+        let heard = call(kind, &packets, &network);
+        let stats = heard.stats();
+        // Late ones are those it learnt from.
+        assert!(stats.late <= 15, "{stats:?}");
+        assert!(stats.delay_mean < Duration::from_millis(65), "{stats:?}");
+        assert!(stats.target >= Duration::from_millis(34), "{stats:?}");
+        assert!((7..14).contains(&stats.jitter_p50.as_millis()), "{stats:?}");
+        assert!((28..34).contains(&stats.jitter_p95.as_millis()), "{stats:?}");
+    }
+}
+
+#[test]
+fn two_late_packets_lift_the_target_and_a_quiet_while_lowers_it() {
+    let kind = CodecKind::Pcmu;
+    let packets = encode(kind, 20, &voice(8_000, 30));
+    let mut arrivals = Network::clean().carry(packets.iter().map(|p| p.sent_us));
+    for index in [500, 525] {
+        arrivals[index].0 += 40 * MS;
+    }
+    arrivals.sort();
+    let heard = Rig::new(kind).play(&packets, &arrivals, 7_000, 0);
+    let target_at = |index: usize| {
+        let at_us = packets[index].sent_us;
+        let (_, stats) = heard.trace.iter().find(|(tick_us, _)| *tick_us >= at_us).unwrap();
+        stats.target.as_millis()
+    };
+    assert_eq!(target_at(510), 4, "one alone says nothing");
+    assert!((40..=44).contains(&target_at(530)), "{}", target_at(530));
+    assert_eq!(target_at(1_000), 4, "it was forgotten");
+    assert!(heard.delay_at(30 * SECOND) <= heard.delay_at(10 * SECOND) + Duration::from_millis(20));
+}
+
+#[test]
+fn overtaken_packets_and_copies_are_put_in_order_and_counted() {
+    let kind = CodecKind::Pcmu;
+    let packets = encode(kind, 20, &voice(8_000, 10));
+    let network = Network { duplicates: 100, jitter_us: 30 * MS, ..Network::clean() };
+    let heard = call(kind, &packets, &network);
+    let stats = heard.stats();
+    assert!((20..90).contains(&stats.duplicates), "{stats:?}");
+    assert!(stats.reordered > 20, "{stats:?}");
+    assert_eq!(stats.filed + stats.late, packets.len() as u64, "{stats:?}");
+}
+
+#[test]
+fn a_dtx_pause_is_silence_and_no_loss() {
+    let kind = CodecKind::Pcmu;
+    let mut packets = encode(kind, 20, &voice(8_000, 10));
+    // Half a second on, half a second off; sequence numbers go on, timestamps leap.
+    packets.retain(|packet| packet.sent_us / (500 * MS) % 2 == 0);
+    for (index, packet) in packets.iter_mut().enumerate() {
+        packet.seq = index as u16;
+    }
+    let heard = call(kind, &packets, &Network::clean());
+    let stats = heard.stats();
+    assert_eq!((stats.lost, stats.late), (0, 0));
+    // Only what follows the last packet.
+    assert!(stats.concealed <= Duration::from_millis(220), "{stats:?}");
+    assert!(stats.delay_mean <= Duration::from_millis(24), "{stats:?}");
+}
+
+#[test]
+fn telephone_events_take_a_number_and_are_no_loss() {
+    let kind = CodecKind::Pcmu;
+    let mut packets = encode(kind, 20, &voice(8_000, 6));
+    let start = packets[100].time;
+    for packet in &mut packets[100..120] {
+        packet.content = Content::TelephoneEvent;
+        packet.time = start;
+        packet.payload = vec![5, 10, 0, 160];
+    }
+    let heard = call(kind, &packets, &Network::clean());
+    let stats = heard.stats();
+    assert_eq!((stats.lost, stats.late, stats.undecodable), (0, 0, 0));
+    assert!(stats.concealed <= Duration::from_millis(220), "{stats:?}");
+    assert!(stats.delay_mean <= Duration::from_millis(24), "{stats:?}");
+}
+
+#[test]
+fn a_restart_of_numbers_and_timestamps_costs_nothing() {
+    let kind = CodecKind::Pcmu;
+    for (seq, time) in [(20_000, 0), (0, 3_000_000_000), (1_000, 0)] {
+        let mut packets = encode(kind, 20, &voice(8_000, 12));
+        for packet in &mut packets[300..] {
+            packet.seq = packet.seq.wrapping_add(seq);
+            packet.time = packet.time.wrapping_add(time);
+        }
+        let heard = call(kind, &packets, &Network::clean());
+        let stats = heard.stats();
+        let what = format!("{seq} {time}: {stats:?}");
+        assert_eq!(stats.filed, 600, "{what}");
+        // 1,000 numbers are a long loss as far as anybody can tell.
+        assert_eq!((stats.lost, stats.late), (if seq == 1_000 { 1_000 } else { 0 }, 0), "{what}");
+        // While the first packet waits for its confirmation, one frame is made up.
+        assert!(stats.concealed <= Duration::from_millis(260), "{what}");
+        assert!(heard.delay_at(12 * SECOND) <= Duration::from_millis(50), "{what}");
+    }
+}
+
+#[test]
+fn a_stray_packet_from_nowhere_changes_nothing() {
+    let kind = CodecKind::Pcmu;
+    let packets = encode(kind, 20, &voice(8_000, 4));
+    let mut rig = Rig::new(kind);
+    let mut random = Random(3);
+    let mut pcm = Vec::new();
+    for packet in &packets {
+        assert_eq!(rig.file(packet.sent_us, packet), Ok(()));
+        let seq = packet.seq.wrapping_add(20_000 + 2 * random.below(5_000) as u16);
+        let stray = Packet { seq, time: random.next() as u32, ..packet.clone() };
+        assert_eq!(rig.file(packet.sent_us, &stray), Ok(()));
+        let (_, heard) = rig.tick(packet.sent_us + 7 * MS);
+        pcm.extend_from_slice(heard);
+    }
+    assert!(pcm == decoded(kind, &packets));
+    assert_eq!(rig.memory.held(), 1, "the last stray is on probation");
+}
+
+#[test]
+fn a_frozen_clock_after_hold_does_not_become_delay() {
+    let kind = CodecKind::Pcmu;
+    let mut packets = encode(kind, 20, &voice(8_000, 12));
+    for packet in &mut packets[300..] {
+        packet.sent_us += 30 * SECOND;
+    }
+    let heard = call(kind, &packets, &Network::clean());
+    let stats = heard.stats();
+    assert_eq!((stats.lost, stats.late), (0, 0));
+    assert!(heard.delay_at(37 * SECOND) <= Duration::from_millis(50), "{stats:?}");
+    assert!(stats.shortened <= Duration::from_millis(40), "{stats:?}");
+}
+
+#[test]
+fn payloads_that_are_no_audio_are_concealed_and_counted() {
+    let kind = CodecKind::Pcmu;
+    let mut packets = encode(kind, 20, &voice(8_000, 6));
+    for index in [50, 51, 100] {
+        packets[index].payload.clear();
+    }
+    packets[150].payload = vec![0; 1_400];
+    let stats = call(kind, &packets, &Network::clean()).stats();
+    assert_eq!((stats.undecodable, stats.lost), (4, 0));
+    assert!((80..=300).contains(&stats.concealed.as_millis()), "{stats:?}");
+}
+
+#[test]
+fn reset_gives_everything_back_and_keeps_the_statistics() {
+    let kind = CodecKind::Pcmu;
+    let packets = encode(kind, 20, &voice(8_000, 2));
+    let mut rig = Rig::new(kind);
+    for packet in &packets[..50] {
+        assert_eq!(rig.file(2 * SECOND, packet), Ok(()));
+    }
+    let stray = Packet { seq: 20_000, ..packets[0].clone() };
+    assert_eq!(rig.file(2 * SECOND, &stray), Ok(()));
+    assert_eq!(rig.memory.held(), 51);
+    rig.buffer.reset(kind.clock_hz(), kind.rate_hz(), &mut rig.memory);
+    assert_eq!(rig.memory.held(), 0);
+    assert_eq!(rig.buffer.stats().filed, 50);
+    assert_eq!(rig.tick(3 * SECOND).0, Played::Silence);
+    assert_eq!(rig.file(3 * SECOND, &packets[0]), Ok(()));
+    assert_eq!(rig.tick(3 * SECOND + 10 * MS).0, Played::Speech);
+}
