@@ -31,9 +31,11 @@ pub enum DropReason {
     /// Larger than a receive buffer.
     TooLarge,
 }
+
 impl DropReason {
     /// How many reasons there are: the length of a counter array indexed by `reason as usize`.
     pub const COUNT: usize = 14;
+
     /// All reasons, in counter order.
     pub const ALL: [Self; Self::COUNT] = [
         Self::Truncated,
@@ -51,6 +53,7 @@ impl DropReason {
         Self::NotListening,
         Self::TooLarge,
     ];
+
     /// The label used in metrics, snake_case.
     pub const fn label(self) -> &'static str {
         match self {
@@ -69,5 +72,21 @@ impl DropReason {
             Self::NotListening => "not_listening",
             Self::TooLarge => "too_large",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn reasons_index_their_counters_and_have_labels_of_their_own() {
+        for (index, reason) in DropReason::ALL.into_iter().enumerate() {
+            assert_eq!(reason as usize, index, "{reason:?}");
+        }
+        let labels: HashSet<_> = DropReason::ALL.into_iter().map(DropReason::label).collect();
+        assert_eq!(labels.len(), DropReason::COUNT);
     }
 }
