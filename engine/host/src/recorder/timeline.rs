@@ -26,9 +26,13 @@ impl<W: Write + Seek> Timeline<W> {
         Ok(Self { wav, rate_hz, channels, next: 0, converter: None, pending: Vec::new() })
     }
 
-    /// Appends a frame. One that is older than what is there already is left out.
+    /// Appends a frame. One that is older than what is there already, or of no rate that a call
+    /// can have, is left out.
     pub(super) fn push(&mut self, frame: TapFrame<'_>) -> io::Result<()> {
         let Some(missing) = frame.index.checked_sub(self.next) else { return Ok(()) };
+        if !matches!(frame.rate_hz, 8_000 | 16_000) {
+            return Ok(());
+        }
         if missing > 0 {
             self.end_stretch();
             self.skip(missing)?;
@@ -156,3 +160,113 @@ fn append(pending: &mut Vec<i16>, stereo: &[i16], channels: u16) {
 
 /// A frame is 20 ms.
 const FRAMES_PER_SECOND: u32 = 50;
+
+#[cfg(test)]
+mod tests {
+    use std::f64::consts::TAU;
+    use std::io::Cursor;
+
+    use vox_codecs::wav::Wav;
+
+    use super::*;
+
+    /// A tone on each side, as a function of the recording's time.
+    fn caller(seconds: f64) -> f64 {
+        8_000.0 * (TAU * 200.0 * seconds).sin()
+    }
+    fn agent(seconds: f64) -> f64 {
+        6_000.0 * (TAU * 350.0 * seconds).cos()
+    }
+
+    fn frame_at(index: u32, rate_hz: u32) -> Vec<i16> {
+        let samples = rate_hz / FRAMES_PER_SECOND;
+        let at = |i| f64::from(index * samples + i) / f64::from(rate_hz);
+        (0..samples).flat_map(|i| [caller(at(i)) as i16, agent(at(i)) as i16]).collect()
+    }
+
+    /// What the file holds after frames `from..to` came at `rate_hz`, for each of `stretches`.
+    fn record(file_hz: u32, channels: u16, stretches: &[(u32, u32, u32)]) -> Wav {
+        let mut timeline = Timeline::new(Cursor::new(vec![]), file_hz, channels).unwrap();
+        for &(from, to, rate_hz) in stretches {
+            for index in from..to {
+                let interleaved = &frame_at(index, rate_hz);
+                timeline.push(TapFrame { index, rate_hz, interleaved }).unwrap();
+                if index % 10 == 0 {
+                    timeline.flush().unwrap();
+                }
+            }
+        }
+        let (out, frames) = timeline.finish().unwrap();
+        let wav = Wav::parse(out.get_ref()).unwrap();
+        assert_eq!(wav.frames() as u64, frames);
+        wav
+    }
+
+    /// Every sample away from the edges of a stretch is the tone's value at its own time; what no
+    /// stretch covers is silence.
+    fn check(file_hz: u32, channels: u16, stretches: &[(u32, u32, u32)]) {
+        let wav = record(file_hz, channels, stretches);
+        let samples = file_hz / FRAMES_PER_SECOND;
+        let last = stretches.iter().map(|stretch| stretch.1).max().unwrap_or(0);
+        assert_eq!(wav.frames() as u32, last * samples, "{stretches:?} at {file_hz}");
+        let edge = file_hz / 200;
+        for i in 0..last * samples {
+            let within = |margin: u32| {
+                stretches
+                    .iter()
+                    .any(|&(from, to, _)| i >= from * samples + margin && i + margin < to * samples)
+            };
+            let at = f64::from(i) / f64::from(file_hz);
+            let expected = match (within(edge), within(0)) {
+                (true, _) if channels == 2 => [caller(at), agent(at)],
+                (true, _) => [caller(at) + agent(at); 2],
+                (false, true) => continue,
+                (false, false) => [0.0; 2],
+            };
+            for channel in 0..usize::from(channels) {
+                let found = f64::from(wav.samples[i as usize * usize::from(channels) + channel]);
+                assert!(
+                    (found - expected[channel]).abs() < 400.0,
+                    "sample {i}, channel {channel}: {found}, expected {}; {stretches:?} at {file_hz}",
+                    expected[channel]
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn every_frame_stands_at_its_own_time_on_both_channels() {
+        for file_hz in [8_000, 16_000] {
+            for channels in [1, 2] {
+                check(file_hz, channels, &[]);
+                check(file_hz, channels, &[(0, 50, 8_000)]);
+                check(file_hz, channels, &[(0, 50, 16_000)]);
+                // It begins late, as when the caller is put on hold at once.
+                check(file_hz, channels, &[(7, 20, 16_000)]);
+                // Frames were lost: silence, and what follows is where it belongs.
+                check(file_hz, channels, &[(0, 10, 8_000), (11, 20, 8_000), (170, 200, 8_000)]);
+                check(file_hz, channels, &[(0, 10, 16_000), (11, 20, 16_000), (170, 200, 16_000)]);
+                // The codec changes in mid-call.
+                check(file_hz, channels, &[(0, 30, 8_000), (30, 60, 16_000), (60, 90, 8_000)]);
+                check(file_hz, channels, &[(0, 30, 16_000), (40, 60, 8_000)]);
+            }
+        }
+    }
+
+    #[test]
+    fn both_sides_at_their_loudest_do_not_wrap_when_mixed() {
+        let mut mixed = vec![];
+        append(&mut mixed, &[30_000, 30_000, -30_000, -30_000, 5, -7], 1);
+        assert_eq!(mixed, [i16::MAX, i16::MIN, -2]);
+    }
+
+    #[test]
+    fn a_frame_from_the_past_or_of_an_unknown_rate_is_left_out() {
+        let mut timeline = Timeline::new(Cursor::new(vec![]), 8_000, 2).unwrap();
+        for (index, rate_hz) in [(3, 8_000), (3, 8_000), (1, 8_000), (4, 11_025)] {
+            let interleaved = &vec![1; rate_hz as usize / 25];
+            timeline.push(TapFrame { index, rate_hz, interleaved }).unwrap();
+        }
+        assert_eq!(timeline.finish().unwrap().1, 4 * 160);
+    }
+}

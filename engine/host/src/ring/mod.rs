@@ -21,52 +21,14 @@ pub(crate) mod sys;
 mod mapping;
 mod receive;
 mod send;
+mod sizes;
 mod token;
 
 use receive::ReceiveMemory;
 use send::SendMemory;
+pub(crate) use sizes::{MAX_CALLS, Sizes};
 use sys::{EventFd, RawAddr};
 pub(crate) use token::Token;
-
-/// How large a ring is. Every number follows from the calls a shard may hold.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Sizes {
-    /// Rows of the registered file table: two ports a call.
-    pub(crate) files: u32,
-    /// Entries of the submission queue.
-    pub(crate) submissions: u32,
-    /// Entries of the completion queue.
-    pub(crate) completions: u32,
-    /// Receive buffers in all.
-    pub(crate) buffers: u16,
-    /// Receive buffers with the kernel at a time; a power of two.
-    pub(crate) provided: u16,
-    /// Send slots.
-    pub(crate) slots: u16,
-}
-
-impl Sizes {
-    /// - `provided`: a wake-up every 2 ms finds a tenth of the calls' packets; one for each call
-    ///   also covers callers in step with each other. More than that is received a turn later.
-    /// - `buffers`: besides, each call may hold 25 packets, 500 ms at 20 ms: what a stalled network
-    ///   delivers at once and the jitter buffer keeps.
-    /// - `slots` and `submissions`: an RTP and an RTCP packet for every call at once, and the ring's
-    ///   own housekeeping.
-    /// - `completions`: everything provided may be used, every send fail, every receive end.
-    pub(crate) fn for_calls(calls: usize) -> Self {
-        let calls = calls.min(MAX_CALLS);
-        let provided = calls.next_power_of_two().clamp(64, 16_384);
-        let submissions = (calls * 2 + 64).next_power_of_two().min(16_384);
-        Self {
-            files: calls as u32 * 2,
-            submissions: submissions as u32,
-            completions: (provided + submissions + calls * 4).next_power_of_two() as u32,
-            buffers: (calls * HELD_PER_CALL + provided) as u16,
-            provided: provided as u16,
-            slots: (calls * 2 + 64) as u16,
-        }
-    }
-}
 
 /// Why a ring could not be made: what was tried, and what the kernel said.
 #[derive(Debug)]
@@ -422,10 +384,6 @@ fn parse_name(name: &[u8]) -> Option<SocketAddr> {
     Some(SocketAddr::new(ip, port))
 }
 
-/// Calls on one shard, at most: 16-bit buffer indices, 26 buffers for each call.
-pub(crate) const MAX_CALLS: usize = 2_048;
-/// Packets a call may hold in its jitter buffer before others run short.
-const HELD_PER_CALL: usize = 25;
 /// Room for a source address of either family.
 const NAME_LEN: usize = size_of::<libc::sockaddr_in6>();
 /// Four 32-bit lengths and flags, then the name; the datagram follows.
