@@ -1,6 +1,7 @@
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
+use std::time::Duration;
 
 use vox_call::Event;
 
@@ -26,6 +27,12 @@ impl Events {
         links: Arc<[Link]>,
     ) -> Self {
         Self { ready, shards, recorded, links }
+    }
+
+    /// Waits until there are events, at most for `timeout`; whether there are. For callers without
+    /// a loop that watches descriptors.
+    pub fn wait(&self, timeout: Duration) -> bool {
+        self.ready.wait(timeout)
     }
 
     /// Clears the readiness, then takes all events that are there. Those of one call from its

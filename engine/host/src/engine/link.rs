@@ -88,7 +88,7 @@ impl Link {
     pub(super) fn admit(&self) -> Option<Admission<'_>> {
         let lives = !self.desk().commands.is_abandoned();
         (lives && self.shared.take_slot(self.capacity))
-            .then_some(Admission { link: self, used: false })
+            .then(|| Admission { link: self, used: false })
     }
 
     /// Queues a command to a call that exists, unless the queue is full.

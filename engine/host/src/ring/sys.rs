@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd};
+use std::time::Duration;
 
 /// A socket address as the kernel reads it; 28 bytes hold either family.
 #[derive(Clone, Copy)]
@@ -99,6 +100,14 @@ impl EventFd {
     pub(crate) fn ring(&self) {
         // Fails only when the counter is at its maximum: it is readable then anyway.
         let _ = (&self.0).write(&1u64.to_ne_bytes());
+    }
+
+    /// Waits until it is readable, at most for `timeout`; whether it is.
+    pub(crate) fn wait(&self, timeout: Duration) -> bool {
+        let mut poll = libc::pollfd { fd: self.0.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+        let timeout_ms = timeout.as_millis().min(i32::MAX as u128) as i32;
+        // SAFETY: one descriptor, which lives across the call.
+        unsafe { libc::poll(&raw mut poll, 1, timeout_ms) > 0 }
     }
 
     /// Makes it unreadable.
