@@ -262,6 +262,16 @@ mod tests {
             &[update(3, 65_440, PRESSED), update(3, 65_760, RELEASED)],
         );
         check(
+            "split at a whole packet, the first one's late packet",
+            &[
+                (0, 3, 65_440, false),
+                (65_440, 3, 160, false),
+                (0, 3, 320, false),
+                (65_440, 3, 320, true),
+            ],
+            &[update(3, 65_440, PRESSED), update(3, 65_760, RELEASED)],
+        );
+        check(
             "released before: a new press",
             &[(0, 3, 65_535, true), (full, 3, 160, true)],
             &[update(3, full, BOTH), update(3, 160, BOTH)],
@@ -270,13 +280,18 @@ mod tests {
 
     #[test]
     fn a_sender_that_counts_anew_is_heard() {
-        let mut receiver = EventReceiver::new(ClockRate::HZ_8000);
-        let restarted = (1_000_000 - 40_001, 7, 160, true);
-        assert!(receive(&mut receiver, (1_000_000, 7, 160, true)).is_some());
-        assert_eq!(receive(&mut receiver, restarted), Some(update(7, 160, BOTH)));
-        assert_eq!(receive(&mut receiver, restarted), None);
-        receiver.reset();
-        assert!(receive(&mut receiver, restarted).is_some());
+        let newest = 1_000_000;
+        for (behind, expected) in [(40_000, None), (40_001, Some(update(7, 160, BOTH)))] {
+            let mut receiver = EventReceiver::new(ClockRate::HZ_8000);
+            for i in (0..RECENT as u32).rev() {
+                assert!(receive(&mut receiver, (newest - i * 640, 7, 160, true)).is_some());
+            }
+            let press = (newest - behind, 7, 160, true);
+            assert_eq!(receive(&mut receiver, press), expected, "{behind} behind");
+            assert_eq!(receive(&mut receiver, press), None, "once");
+            receiver.reset();
+            assert!(receive(&mut receiver, press).is_some(), "after a change of source");
+        }
     }
 
     #[test]

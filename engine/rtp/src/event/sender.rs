@@ -23,7 +23,8 @@ pub struct EventSender {
     tone_left_units: u32,
     /// Timestamp units in a tick, at least 1.
     tick_units: u32,
-    /// Ticks of the gap still to come; the first ones repeat the end packet.
+    /// Ticks of the gap still to come; the first ones repeat the end packet, whether there is a gap
+    /// or not.
     gap_left_ticks: u32,
     ends_left: u32,
     marker: bool,
@@ -42,8 +43,7 @@ impl EventSender {
             unreported_units: 0,
             tone_left_units: units_in(timing.tone_ms),
             tick_units: units_in(timing.tick_ms),
-            // There is always room for the end packets.
-            gap_left_ticks: gap_ticks.max(END_PACKETS - 1),
+            gap_left_ticks: gap_ticks,
             ends_left: END_PACKETS,
             marker: true,
         })
@@ -214,6 +214,9 @@ mod tests {
         let timing = EventTiming { tone_ms: 1_000, ..EventTiming::new(clock) };
         let last = ticks(timing).into_iter().flatten().last();
         assert_eq!(last, Some((false, 0, u16::MAX, true)));
+        let timing = EventTiming { tone_ms: 3_000, tick_ms: 1_000, gap_ms: 0, ..timing };
+        let starts: Vec<_> = ticks(timing).into_iter().flatten().map(|(_, at, ..)| at).collect();
+        assert_eq!(starts, [0, 65_535, 131_070, 131_070, 131_070], "each segment is said once");
     }
 
     #[test]

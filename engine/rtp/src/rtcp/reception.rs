@@ -251,8 +251,7 @@ impl Tally {
     const fn fraction_lost(self) -> u8 {
         match self.lost() {
             ..=0 => 0,
-            // All lost would be 256/256; the field ends at 255.
-            lost if lost as u64 >= self.expected => u8::MAX,
+            // Below 256: only a packet received raises what is expected, so never all are lost.
             lost => ((lost as u64) * 256 / self.expected) as u8,
         }
     }

@@ -167,6 +167,18 @@ fn a_timestamp_jump_is_no_jitter() {
 }
 
 #[test]
+fn a_restart_with_other_timestamps_is_no_jitter() {
+    let mut reception = reception();
+    receive(&mut reception, 0..50);
+    for seq in 30_000..30_050_u16 {
+        // 5 s ahead: within what a network might do.
+        let steps = u32::from(seq - 30_000) + 50;
+        reception.receive(SeqNo(seq), RtpTime(steps * 160 + 40_000), u64::from(steps) * 20_000);
+    }
+    assert_eq!((reception.received(), reception.jitter()), (49, 0));
+}
+
+#[test]
 fn untimed_packets_are_counted_but_not_measured() {
     let mut reception = reception();
     receive(&mut reception, [1, 2]);
