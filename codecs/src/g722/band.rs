@@ -1,5 +1,7 @@
 //! ADPCM of one band: adaptive quantiser and pole-zero predictor.
 
+use std::array::from_fn;
+
 use super::{Mode, limit_15, limit_16};
 
 /// What the encoder and the decoder of a band know in common.
@@ -170,29 +172,30 @@ impl Predictor {
         let step = if difference == 0 { 0 } else { 128 };
         for (zero, older) in self.zeros.iter_mut().zip(&self.differences) {
             let step = if (difference ^ older) >= 0 { step } else { -step };
-            *zero = saturate(step + product(*zero, 32_640));
+            // A product with 32,640 in Q15 is one with 255/256, rounded down.
+            *zero = saturate(step + *zero + (-*zero >> 8));
         }
     }
 
     #[inline]
     fn filter_zeros(&self) -> i32 {
-        let oldest_first = self.zeros.iter().zip(&self.differences).rev();
         // No scale exceeds 2¹⁴, so that twice a difference fits 16 bits.
-        oldest_first
-            .fold(0, |sum, (zero, difference)| saturate(sum + product(*zero, 2 * difference)))
+        let products: [i32; 6] = from_fn(|n| product(self.zeros[n], 2 * self.differences[n]));
+        // Every sum saturates, oldest first; nearly always none does, in whatever order.
+        let bound: i32 = products.iter().map(|product| product.abs()).sum();
+        if bound <= i16::MAX.into() {
+            return products.iter().sum();
+        }
+        products.iter().rev().fold(0, |sum, product| saturate(sum + product))
     }
 }
 
 /// QUANTL: in 1..=30, which of the lower band's decision intervals an error falls into.
 #[inline]
 fn low_interval(error: i32, scale: i32) -> u8 {
-    let (magnitude, scale) = (one_complement_magnitude(error) as u16, scale as u32);
-    // Counting the decision values below is the search without a branch to mispredict.
-    let below = LOW_DECISIONS.iter().filter(|decision| {
-        let decision = ((u32::from(**decision) * scale) >> 16) as u16;
-        magnitude >= decision
-    });
-    1 + below.count().min(29) as u8
+    let magnitude = one_complement_magnitude(error);
+    let below = |decision: &i16| magnitude >= (i32::from(*decision) * scale) >> 12;
+    1 + LOW_DECISIONS.partition_point(below) as u8
 }
 
 #[inline]
@@ -219,20 +222,11 @@ fn saturate(value: i32) -> i32 {
     limit_16(value).into()
 }
 
-/// G.722 table 14: decision values of the six-bit quantiser, here times 16, so that a product with
-/// the scale needs only its upper 16 bits. The last three make the array a whole number of vectors.
-const LOW_DECISIONS: [u16; 32] = {
-    let mut decisions = [
-        35, 72, 110, 150, 190, 233, 276, 323, 370, 422, 473, 530, 587, 650, 714, 786, 858, 940,
-        1023, 1121, 1219, 1339, 1458, 1612, 1765, 1980, 2195, 2557, 2919, 4095, 4095, 4095,
-    ];
-    let mut index = 0;
-    while index < decisions.len() {
-        decisions[index] *= 16;
-        index += 1;
-    }
-    decisions
-};
+/// G.722 table 14: decision values of the six-bit quantiser.
+const LOW_DECISIONS: [i16; 29] = [
+    35, 72, 110, 150, 190, 233, 276, 323, 370, 422, 473, 530, 587, 650, 714, 786, 858, 940, 1023,
+    1121, 1219, 1339, 1458, 1612, 1765, 1980, 2195, 2557, 2919,
+];
 
 /// G.722 table 14: the upper band's only decision value.
 const HIGH_DECISION: i32 = 564;
