@@ -16,7 +16,11 @@ pub fn level_dbov(pcm: &[i16]) -> i8 {
 
 /// Sum of the squared samples, exact.
 pub fn energy(pcm: &[i16]) -> u64 {
-    pcm.iter().map(|sample| u64::from(sample.unsigned_abs()).pow(2)).sum()
+    let square = |sample: i16| i32::from(sample) * i32::from(sample);
+    let (pairs, rest) = pcm.as_chunks();
+    // Two squares are at most 2³¹: they fit an u32. Pairs of products have an instruction.
+    let pair = |[a, b]: &[i16; 2]| u64::from(square(*a).wrapping_add(square(*b)) as u32);
+    pairs.iter().map(pair).sum::<u64>() + rest.iter().map(|s| square(*s) as u64).sum::<u64>()
 }
 
 /// The root mean square, in PCM16 steps, of a signal at `level_dbov`.

@@ -2,6 +2,6 @@
 pub mod comfort_noise;
 pub mod conceal;
 pub mod level;
-mod pitch;
+pub(crate) mod pitch;
 pub mod resample;
 pub mod stretch;
