@@ -46,6 +46,7 @@ pub enum Input {
 
 /// What the host has to do, in this order.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "a box would be an allocation on the shard")]
 pub enum Output {
     /// Start receiving on the sockets that came with this call's `Open`.
     Listen {

@@ -295,7 +295,8 @@ mod tests {
     #[test]
     fn another_stream_is_followed_after_two_packets_in_sequence() {
         let (kept, changed, lost) = (Ok(false), Ok(true), Err(DropReason::WrongSsrc));
-        let rows: &[(&str, &[(u32, u16, Result<bool, DropReason>)])] = &[
+        type Packet = (u32, u16, Result<bool, DropReason>);
+        let rows: &[(&str, &[Packet])] = &[
             ("one stream", &[(1, 7, kept), (1, 8, kept), (1, 20, kept)]),
             ("a new one", &[(1, 7, kept), (2, 900, lost), (2, 901, changed), (2, 902, kept)]),
             ("a stray", &[(1, 7, kept), (2, 900, lost), (1, 8, kept), (2, 901, lost)]),

@@ -5,6 +5,9 @@ mod tap;
 
 use std::time::Duration;
 
+use vox_codecs::dsp::level::level_dbov;
+use vox_codecs::tones::DtmfDetector;
+
 pub use agent::{Agent, Prompt};
 pub(crate) use agent::{PlayedOut, Player};
 pub use tap::{Tap, TapFrame, TapReader, tap};
@@ -15,6 +18,8 @@ pub(crate) struct Pipeline {
     agent: Box<Agent>,
     prompt: Option<(u32, Player)>,
     recording: Option<Recording>,
+    /// For 8 and 16 kHz.
+    detectors: [DtmfDetector; 2],
     speech: Duration,
 }
 
@@ -50,6 +55,7 @@ impl Pipeline {
             agent: Box::new(Agent::silent()),
             prompt: None,
             recording: tap.map(|tap| Recording { tap, from: 0 }),
+            detectors: [8_000, 16_000].map(DtmfDetector::new),
             speech: Duration::ZERO,
         }
     }
@@ -87,13 +93,16 @@ impl Pipeline {
         }
     }
 
-    /// Listens to 20 ms of the caller's speech; with `digits` also for DTMF in it.
-    pub(crate) fn listen(&mut self, rate_hz: u32, caller: &[i16], digits: bool) -> Option<char> {
-        let _ = (rate_hz, digits);
-        if caller.iter().any(|&s| s.unsigned_abs() > 500) {
+    /// Takes note of 20 ms that really came from the caller.
+    pub(crate) fn hear(&mut self, caller: &[i16]) {
+        if level_dbov(caller) >= SPEECH_DBOV {
             self.speech += FRAME;
         }
-        None
+    }
+
+    /// Listens for DTMF; wants every frame, silence and concealment too, for a press ends there.
+    pub(crate) fn detect(&mut self, rate_hz: u32, caller: &[i16]) -> Option<char> {
+        self.detectors[usize::from(rate_hz != 8_000)].push(caller)
     }
 
     /// Fills `out` with the next 20 ms for the caller. A prompt stands in for the agent, which does
@@ -120,3 +129,5 @@ impl Pipeline {
 }
 
 const FRAME: Duration = Duration::from_millis(20);
+/// Above the noise of a quiet room on a headset, below soft speech.
+const SPEECH_DBOV: i8 = -45;

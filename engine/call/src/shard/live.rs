@@ -280,12 +280,14 @@ impl Live {
     ) {
         let decoder = &mut self.session.decoder;
         let played = media.jitter.play(ctx.now, decoder, &mut ctx.memory, caller);
-        let in_band = self.session.event_payload_type.is_none();
-        if played != Played::Speech {
-            return;
+        if played == Played::Speech {
+            media.pipeline.hear(caller);
         }
+        // Only then: a caller whose keys make events does not play tones to us, and looking for
+        // them costs more than all else that is done to a frame.
+        let in_band = self.session.event_payload_type.is_none();
         let rate_hz = self.session.codec().rate_hz();
-        if let Some(digit) = media.pipeline.listen(rate_hz, caller, in_band) {
+        if in_band && let Some(digit) = media.pipeline.detect(rate_hz, caller) {
             self.digit(ctx, digit, IN_BAND_DURATION, DigitSource::InBand);
         }
     }

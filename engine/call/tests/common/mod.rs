@@ -138,7 +138,12 @@ impl World {
 
     /// The leg a call was given.
     pub(crate) fn leg(&self, call: CallId) -> LegKey {
-        self.legs.iter().rev().find(|(id, _)| *id == call).expect("the call was opened").1
+        self.try_leg(call).expect("the call was opened")
+    }
+
+    /// The leg it was given last, if it was ever opened.
+    pub(crate) fn try_leg(&self, call: CallId) -> Option<LegKey> {
+        self.legs.iter().rev().find(|(id, _)| *id == call).map(|(_, leg)| *leg)
     }
 
     /// RTP sent to a call's peer.
@@ -233,6 +238,6 @@ pub(crate) fn payload_type(codec: CodecKind) -> u8 {
     }
 }
 
-pub(crate) fn ms(ms: u64) -> Duration {
+pub(crate) const fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
 }

@@ -1,0 +1,303 @@
+//! Many calls on one shard: room, slices, late hosts, and one call's trouble staying its own.
+
+mod common;
+
+use common::{Caller, LIMITS, World, ms, payload_type, session};
+use vox_call::pipeline::{Agent, Prompt, tap};
+use vox_call::{CallId, Command, Component, Digits, Event, Input, LegKey, Outcome, Reason};
+use vox_codecs::CodecKind;
+use vox_rtp::DropReason;
+
+const PEER: &str = "192.0.2.7:4000";
+
+/// A peer of its own for each call.
+fn peer(id: u64) -> String {
+    format!("192.0.2.7:{}", 4_000 + 2 * id)
+}
+
+/// Opens and answers this many echo calls, and has their callers say something.
+fn echoes(world: &mut World, calls: u64) -> Vec<(CallId, Caller)> {
+    (1..=calls)
+        .map(|id| {
+            let call = world.echo(id, session(CodecKind::Pcmu, &peer(id)));
+            (call, Caller::new(CodecKind::Pcmu, &peer(id)))
+        })
+        .collect()
+}
+
+fn speak(world: &mut World, callers: &mut [(CallId, Caller)], packets: usize) {
+    for _ in 0..packets {
+        for (call, caller) in callers.iter_mut() {
+            let packet = caller.packet(&[0x80; 160]);
+            world.deliver(*call, caller.address, &packet);
+        }
+        world.run(ms(20));
+    }
+}
+
+#[test]
+fn a_full_shard_refuses_and_gives_a_slot_to_the_next_when_one_is_free() {
+    let mut world = World::new(3);
+    for id in 1..=5 {
+        world.open(id, LIMITS, None);
+    }
+    let refused: Vec<_> = (1..=5).filter_map(|id| world.ending(CallId(id))).collect();
+    let all_so = refused.iter().all(|ending| {
+        (ending.outcome, ending.reason) == (Outcome::NotAnswered, Reason::AtCapacity)
+    });
+    assert!(refused.len() == 2 && all_so);
+    assert!(world.unlistened.is_empty(), "a refused call had no sockets in use");
+    let old = world.leg(CallId(2));
+    world.close(CallId(2), Reason::CallerCancelled);
+    world.open(6, LIMITS, None);
+    let new = world.leg(CallId(6));
+    assert_eq!(new.slot, old.slot);
+    assert_ne!(new.generation, old.generation);
+    let counters = *world.shard.counters();
+    assert_eq!((counters.opened, counters.ended, counters.refused), (4, 1, 2));
+}
+
+#[test]
+fn an_id_that_is_in_use_is_refused_and_its_call_is_not_touched() {
+    let mut world = World::new(3);
+    world.open(1, LIMITS, None);
+    world.open(1, LIMITS, None);
+    assert_eq!(world.shard.calls(), 1);
+    world.close(CallId(1), Reason::CallerCancelled);
+    let reasons: Vec<_> = world.events.iter().filter_map(reason).collect();
+    assert_eq!(reasons, [Reason::AtCapacity, Reason::CallerCancelled]);
+}
+
+#[test]
+fn a_draining_shard_takes_no_call_and_lets_the_present_ones_finish() {
+    let mut world = World::new(4);
+    let mut callers = echoes(&mut world, 2);
+    world.command(Command::Drain);
+    world.open(9, LIMITS, None);
+    assert_eq!(world.ending(CallId(9)).unwrap().reason, Reason::WorkerStopped);
+    speak(&mut world, &mut callers, 100);
+    assert_eq!(world.shard.calls(), 2);
+    world.close(CallId(1), Reason::CallerHungUp);
+    world.close(CallId(2), Reason::WorkerStopped);
+    assert_eq!((world.shard.calls(), world.shard.next_tick()), (0, None));
+    world.memory.assert_all_back();
+}
+
+#[test]
+fn sends_of_many_calls_are_spread_over_the_twenty_milliseconds() {
+    let mut world = World::new(100);
+    let mut callers = echoes(&mut world, 100);
+    speak(&mut world, &mut callers, 50);
+    let mut per_slice = [0; 10];
+    for sent in world.sent.iter().filter(|sent| sent.rtp().is_some()) {
+        per_slice[(sent.at.micros() / 2_000 % 10) as usize] += 1;
+    }
+    assert_eq!(per_slice, [500; 10]);
+}
+
+#[test]
+fn every_call_sends_exactly_one_packet_a_frame() {
+    let mut world = World::new(30);
+    let mut callers = echoes(&mut world, 30);
+    speak(&mut world, &mut callers, 50);
+    for (call, _) in &callers {
+        let times: Vec<_> = world.rtp(*call).map(|(sent, _)| sent.at).collect();
+        assert!(times.windows(2).all(|pair| pair[1].since(pair[0]) == ms(20)), "{call:?}");
+    }
+}
+
+#[test]
+fn a_host_that_was_away_recovers_without_a_burst_and_the_clocks_stay_right() {
+    for (away, skipped) in [(33, 0), (107, 4), (1_007, 49)] {
+        let mut world = World::new(20);
+        let (recording, mut reader) = tap(1_000, 8_000);
+        let call = world.open(1, LIMITS, Some(Box::new(recording)));
+        world.attach(call, Agent::echo());
+        world.answer(call, session(CodecKind::Pcmu, &peer(1)));
+        let mut caller = Caller::new(CodecKind::Pcmu, &peer(1));
+        caller.speak(&mut world, call, 50);
+        // Packets wait in the kernel meanwhile and are all handed in at once.
+        let waiting: Vec<_> = (0..away / 20).map(|_| caller.speech()).collect();
+        let before = world.rtp(call).count();
+        world.now = world.now + ms(away);
+        for packet in waiting {
+            world.deliver(call, caller.address, &packet);
+        }
+        world.stall(ms(0));
+        assert!(world.rtp(call).count() - before <= 1, "a burst after {away} ms");
+        caller.speak(&mut world, call, 100);
+        assert!(world.shard.counters().late_slices > 0);
+        let found = world.shard.counters().skipped_frames;
+        assert!(found.abs_diff(skipped) <= 1, "{found} frames were skipped in {away} ms");
+        // The stream's clock is the call's: a packet's time is when its tick was due.
+        let sent: Vec<_> = world.rtp(call).map(|(sent, rtp)| (sent.at, rtp.header)).collect();
+        let (first, last) = (sent[0], sent[sent.len() - 1]);
+        let units = last.1.time.since(first.1.time);
+        assert_eq!(units as u128, last.0.since(first.0).as_millis() * 8, "{away} ms");
+        assert!(sent.windows(2).all(|pair| pair[1].1.seq == pair[0].1.seq.next()));
+        let mut last_frame = 0;
+        reader.drain(|frame| last_frame = frame.index);
+        assert_eq!(u128::from(last_frame), last.0.since(first.0).as_millis() / 20, "{away} ms");
+    }
+}
+
+#[test]
+fn a_tick_too_early_does_nothing() {
+    let mut world = World::new(4);
+    echoes(&mut world, 2);
+    world.run(ms(100));
+    let sent = world.sent.len();
+    for _ in 0..10 {
+        world.tick();
+    }
+    assert_eq!(world.sent.len(), sent);
+}
+
+#[test]
+fn a_bug_that_one_call_runs_into_ends_that_call_only() {
+    for in_tick in [false, true] {
+        let mut world = World::new(10);
+        let mut callers = echoes(&mut world, 3);
+        speak(&mut world, &mut callers, 10);
+        let (victim, caller) = &mut callers[1];
+        let (victim, packet) = (*victim, caller.packet(&[0x80; 160]));
+        let buf = world.memory.receive(&packet).unwrap();
+        if !in_tick {
+            world.memory.poisoned = Some(buf.index);
+        }
+        let poisoned = buf.index;
+        let (leg, source) = (world.leg(victim), caller.address);
+        let input = Input::Datagram { leg, component: Component::Rtp, source, buf };
+        quietly(|| world.shard.handle(world.now, input, &mut world.memory));
+        world.memory.poisoned = Some(poisoned);
+        quietly(|| world.run(ms(200)));
+        world.memory.poisoned = None;
+        let ending = world.ending(victim).expect("the call ended");
+        assert_eq!((ending.outcome, ending.reason), (Outcome::Failed, Reason::Fault));
+        assert_eq!(world.unlistened, [leg]);
+        assert_eq!(world.shard.counters().faults, 1);
+        callers.remove(1);
+        speak(&mut world, &mut callers, 50);
+        for (call, _) in &callers {
+            assert!(world.ending(*call).is_none());
+            world.close(*call, Reason::CallerHungUp);
+        }
+        world.memory.assert_all_back();
+    }
+}
+
+/// Without the backtrace of a panic that is meant to be.
+fn quietly(job: impl FnOnce()) {
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(|_| {}));
+    job();
+    std::panic::set_hook(hook);
+}
+
+#[test]
+fn datagrams_of_a_call_that_is_over_reach_nobody() {
+    let mut world = World::new(1);
+    let mut callers = echoes(&mut world, 1);
+    speak(&mut world, &mut callers, 10);
+    let old = world.leg(CallId(1));
+    world.close(CallId(1), Reason::CallerHungUp);
+    let late = callers[0].1.packet(&[0x80; 160]);
+    world.deliver_to(old, Component::Rtp, PEER.parse().unwrap(), &late);
+    world.echo(2, session(CodecKind::Pcmu, PEER));
+    assert_eq!(world.leg(CallId(2)).slot, old.slot);
+    world.deliver_to(old, Component::Rtp, PEER.parse().unwrap(), &late);
+    world.deliver_to(
+        LegKey { slot: 999, generation: 0 },
+        Component::Rtp,
+        PEER.parse().unwrap(),
+        &late,
+    );
+    assert_eq!(world.memory.held(), 0);
+    let counters = *world.shard.counters();
+    assert_eq!((counters.stale, counters.dropped[DropReason::NotListening as usize]), (3, 3));
+    assert_eq!(world.quality(CallId(2)).packets_received, 0);
+}
+
+#[test]
+fn what_a_command_brings_for_a_call_that_is_gone_comes_back() {
+    let mut world = World::new(1);
+    let call = CallId(7);
+    let (recording, _reader) = tap(10, 8_000);
+    let prompt = Prompt { samples: vec![1; 160].into(), rate_hz: 8_000 };
+    let digits = Digits::new("1").unwrap();
+    world.answer(call, session(CodecKind::Pcmu, PEER));
+    world.attach(call, Agent::echo());
+    world.command(Command::Play { call, id: 1, prompt });
+    world.command(Command::Record { call, tap: Some(Box::new(recording)) });
+    world.command(Command::Record { call, tap: None });
+    world.command(Command::Digits { call, digits });
+    world.command(Command::Query { call });
+    world.close(call, Reason::CallerHungUp);
+    assert!(matches!(
+        world.events[..],
+        [
+            Event::Renegotiated { displaced: Some(_), .. },
+            Event::Spent { agent: Some(_), .. },
+            Event::Spent { prompt: Some(_), .. },
+            Event::Spent { tap: Some(_), .. },
+        ]
+    ));
+}
+
+#[test]
+fn without_a_free_send_slot_packets_are_counted_as_lost_by_us_and_the_call_goes_on() {
+    let mut world = World::new(1);
+    let mut callers = echoes(&mut world, 1);
+    speak(&mut world, &mut callers, 10);
+    world.memory.exhausted = true;
+    speak(&mut world, &mut callers, 10);
+    world.memory.exhausted = false;
+    speak(&mut world, &mut callers, 10);
+    assert_eq!(world.shard.counters().no_send_slot, 10);
+    let headers: Vec<_> = world.rtp(CallId(1)).map(|(_, rtp)| rtp.header).collect();
+    assert_eq!(headers.len(), 20);
+    assert_eq!(headers[10].seq.since(headers[9].seq), 11, "the peer sees the loss");
+    assert_eq!(headers[10].payload_type, payload_type(CodecKind::Pcmu));
+}
+
+#[test]
+fn buffers_held_by_calls_are_known_and_all_given_back_at_the_end() {
+    let mut world = World::new(10);
+    let mut callers = echoes(&mut world, 10);
+    speak(&mut world, &mut callers, 20);
+    for (call, caller) in &mut callers {
+        for _ in 0..5 {
+            let packet = caller.packet(&[0x80; 160]);
+            world.deliver(*call, caller.address, &packet);
+        }
+    }
+    assert!(world.memory.held() >= 40);
+    assert_eq!(world.shard.counters().buffers_held, world.memory.held() as u64);
+    for (call, _) in &callers {
+        world.close(*call, Reason::CallerHungUp);
+    }
+    assert_eq!(world.shard.counters().buffers_held, 0);
+    world.memory.assert_all_back();
+}
+
+#[test]
+fn the_same_inputs_give_the_same_outputs() {
+    let run = || {
+        let mut world = World::new(10);
+        let mut callers = echoes(&mut world, 7);
+        speak(&mut world, &mut callers, 300);
+        world
+            .sent
+            .into_iter()
+            .map(|sent| (sent.at, sent.leg, sent.to, sent.bytes))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(run(), run());
+}
+
+fn reason(event: &Event) -> Option<Reason> {
+    match event {
+        Event::Ended { ending, .. } => Some(ending.reason),
+        _ => None,
+    }
+}
