@@ -1,0 +1,102 @@
+//! The callers: one socket each, a packet every 20 ms, the calls spread evenly over that time.
+
+use std::io::BufRead;
+use std::net::{Ipv4Addr, UdpSocket};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use clap::Args;
+use vox_codecs::{CodecKind, Encoder};
+use vox_rtp::{RtpHeader, RtpTime, SeqNo, Ssrc};
+
+use crate::process;
+
+#[derive(Debug, Args)]
+pub(crate) struct Callers {
+    /// Calls at once.
+    #[arg(long)]
+    calls: usize,
+}
+
+struct Caller {
+    socket: UdpSocket,
+    packet: [u8; 172],
+}
+
+/// Prints its ports, is told the servers' ports, runs until its input closes, prints what it sent
+/// and what came back.
+pub(crate) fn run(options: &Callers) -> Result<()> {
+    let mut callers = (0..options.calls)
+        .map(|_| {
+            let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+            socket.set_nonblocking(true)?;
+            Ok(Caller { socket, packet: [0; 172] })
+        })
+        .collect::<Result<Vec<_>>>()?;
+    let ports = callers
+        .iter()
+        .map(|caller| Ok(caller.socket.local_addr()?.port()))
+        .collect::<Result<Vec<_>>>()?;
+    println!("{}", process::join(ports));
+
+    let line = std::io::stdin().lock().lines().next().context("no ports")??;
+    for (caller, port) in callers.iter_mut().zip(process::split(&line)?) {
+        caller.socket.connect((Ipv4Addr::LOCALHOST, port))?;
+        say_something(&mut caller.packet);
+    }
+    let stopped = AtomicBool::new(false);
+    let (sent, received) = thread::scope(|scope| {
+        let talking = scope.spawn(|| talk(&mut callers, &stopped));
+        let waited = process::wait_for_parent();
+        stopped.store(true, Ordering::Relaxed);
+        waited.and(talking.join().map_err(|_| anyhow::anyhow!("the callers panicked")))
+    })?;
+    println!("{sent} {received}");
+    Ok(())
+}
+
+/// Fills a packet with a loud tone in µ-law, as a caller that speaks.
+fn say_something(packet: &mut [u8; 172]) {
+    let tone = |i: u16| (8_000.0 * (f64::from(i) * std::f64::consts::TAU / 20.0).sin()) as i16;
+    let pcm: Vec<i16> = (0..160).map(tone).collect();
+    Encoder::new(CodecKind::Pcmu).encode(&pcm, &mut packet[RtpHeader::LEN..]);
+}
+
+fn talk(callers: &mut [Caller], stopped: &AtomicBool) -> (u64, u64) {
+    let start = Instant::now();
+    let calls = callers.len() as u32;
+    let (mut sent, mut received, mut bytes) = (0, 0, [0; 256]);
+    for n in 0u32.. {
+        let (round, index) = (n / calls, n % calls);
+        let due = start + FRAME * round + FRAME * index / calls;
+        let early = due.saturating_duration_since(Instant::now());
+        if early > STEP {
+            for caller in callers.iter() {
+                while caller.socket.recv(&mut bytes).is_ok() {
+                    received += 1;
+                }
+            }
+            if stopped.load(Ordering::Relaxed) {
+                break;
+            }
+            thread::sleep(due.saturating_duration_since(Instant::now()));
+        }
+        let caller = &mut callers[index as usize];
+        let header = RtpHeader {
+            marker: round == 0,
+            payload_type: 0,
+            seq: SeqNo(round as u16),
+            time: RtpTime(round.wrapping_mul(160)),
+            ssrc: Ssrc(index + 1),
+        };
+        header.write(&mut caller.packet);
+        sent += u64::from(caller.socket.send(&caller.packet).is_ok());
+    }
+    (sent, received)
+}
+
+const FRAME: Duration = Duration::from_millis(20);
+/// Calls that are due within this time are sent together.
+const STEP: Duration = Duration::from_micros(500);
