@@ -1,3 +1,156 @@
-//! SIP over UDP and TCP.
+//! SIP over UDP and TCP: a user agent server that answers calls for the bots.
+//!
+//! Start reading at `uas` (what becomes of a request) and `call` (one call from INVITE to BYE).
+//! `transport` reads the wire and checks what comes before the SIP stack sees it; `sdp` is offer
+//! and answer, pure. Parsing, transactions and their timers are `rsipstack`'s.
+//!
+//! What this does not do: register anywhere, authenticate callers (that is the trunk's or the
+//! proxy's business), TLS, provisional responses that need PRACK, session timers, REFER.
 
+mod border;
+mod call;
+mod dialog;
+mod facts;
+mod invite;
+mod journal;
+mod mailbox;
+mod reply;
 pub mod sdp;
+mod transport;
+mod uas;
+
+#[cfg(test)]
+mod tests;
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rsipstack::EndpointBuilder;
+use rsipstack::transaction::endpoint::{EndpointInnerRef, EndpointOption};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+pub use border::{Line, Switchboard};
+use journal::Journal;
+use mailbox::Dialogs;
+use sdp::MediaPolicy;
+use transport::Wire;
+use uas::Uas;
+
+/// What the SIP side is started with.
+#[derive(Debug, Clone)]
+pub struct SipConfig {
+    /// UDP and TCP are bound here. Port 0 takes one that is free for both.
+    pub bind: SocketAddr,
+    /// The address that peers reach us at, when it is not `bind`'s: behind a NAT, or when bound to
+    /// all addresses and the kernel's choice per peer is wrong.
+    pub advertised: Option<IpAddr>,
+    /// Codecs and who chooses.
+    pub media: MediaPolicy,
+    /// RFC 3261's T1: 500 ms. Tests make it shorter.
+    pub t1: Duration,
+    /// How long a bot's config may take before the caller hears it ring.
+    pub ring_after: Duration,
+}
+
+impl SipConfig {
+    /// Defaults for everything but the address.
+    pub fn new(bind: SocketAddr) -> Self {
+        Self {
+            bind,
+            advertised: None,
+            media: MediaPolicy::default(),
+            t1: Duration::from_millis(500),
+            ring_after: Duration::from_millis(300),
+        }
+    }
+}
+
+/// The running SIP side.
+pub struct SipServer {
+    local: SocketAddr,
+    dialogs: Dialogs,
+    journal: Arc<Journal>,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+/// What the SIP side has counted, for `/metrics`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SipCounts {
+    /// Dialogs in progress.
+    pub dialogs: usize,
+    /// Requests answered with a failure.
+    pub refused: u64,
+    /// Messages that were not answered: garbage, strays, floods.
+    pub dropped: u64,
+}
+
+impl SipServer {
+    /// Binds and starts answering.
+    pub async fn start<B: Switchboard>(config: SipConfig, board: B) -> std::io::Result<Self> {
+        let stop = CancellationToken::new();
+        let journal = Arc::new(Journal::new());
+        let mut builder = EndpointBuilder::new();
+        let endpoint = builder
+            .with_user_agent(dialog::SERVER)
+            .with_cancel_token(stop.clone())
+            .with_option(timers(config.t1))
+            .build();
+        let incoming = endpoint.incoming_transactions().map_err(std::io::Error::other)?;
+        let (wire, local) =
+            Wire::bind(config.bind, endpoint.inner.clone(), journal.clone(), stop.clone()).await?;
+        let dialogs = Dialogs::default();
+        let uas = Arc::new(Uas {
+            board,
+            wire: wire.clone(),
+            dialogs: dialogs.clone(),
+            journal: journal.clone(),
+            media: config.media,
+            advertised: SocketAddr::new(config.advertised.unwrap_or(local.ip()), local.port()),
+            ack_limit: config.t1 * 64,
+            ring_after: config.ring_after,
+        });
+        let tasks = TaskTracker::new();
+        tasks.spawn(wire.serve());
+        tasks.spawn(run_timers(endpoint.inner, stop.clone()));
+        tasks.spawn(uas.run(incoming, stop.clone()));
+        tasks.close();
+        Ok(Self { local, dialogs, journal, stop, tasks })
+    }
+
+    /// Where we listen.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.local
+    }
+
+    /// What was counted so far.
+    pub fn counts(&self) -> SipCounts {
+        let (refused, dropped) = self.journal.counts();
+        SipCounts { dialogs: self.dialogs.len(), refused, dropped }
+    }
+
+    /// Stops listening. Calls that are still up lose their signalling: end them first.
+    pub async fn stop(self) {
+        self.stop.cancel();
+        self.tasks.wait().await;
+    }
+}
+
+fn timers(t1: Duration) -> EndpointOption {
+    let standard = EndpointOption::default();
+    EndpointOption { t1, t2: t1 * 8, t4: t1 * 10, t1x64: t1 * 64, ..standard }
+}
+
+/// The stack's timers can miss a wake-up when the first of them is set in the moment before they
+/// go to sleep; looking again makes that a short delay instead of a stall.
+async fn run_timers(endpoint: EndpointInnerRef, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        let _ = tokio::time::timeout(LOOK_AGAIN, endpoint.process_timer()).await;
+    }
+}
+
+const LOOK_AGAIN: Duration = Duration::from_millis(250);
+/// How long a name in a Contact or Route may take to resolve.
+const RESOLVE_LIMIT: Duration = Duration::from_secs(2);

@@ -30,7 +30,8 @@ fn agreed(lines: &str) -> MediaAgreement {
 fn the_codec_is_the_first_common_one_in_the_order_that_counts() {
     use CodecKind::{G722, Opus, Pcma, Pcmu};
     let all = [Opus, G722, Pcmu, Pcma];
-    let rows: &[(&str, &[CodecKind], Prefer, Option<(CodecKind, u8)>)] = &[
+    type Found = Option<(CodecKind, u8)>;
+    let rows: &[(&str, &[CodecKind], Prefer, Found)] = &[
         ("0 8", &all, Prefer::Theirs, Some((Pcmu, 0))),
         ("8 0", &all, Prefer::Theirs, Some((Pcma, 8))),
         ("8 0", &all, Prefer::Ours, Some((Pcmu, 0))),

@@ -1,0 +1,136 @@
+use rsipstack::sip::{Method, StatusCode};
+use rsipstack::transaction::transaction::Transaction;
+use tokio::time::Instant;
+use vox_call::Reason;
+
+use super::CallTask;
+use super::talking::Awaiting;
+use crate::calls::{AnswerError, CallFacts, OpenError};
+use crate::sip::border::{Line, Switchboard};
+use crate::sip::invite::ServerInvite;
+use crate::sip::mailbox::Mail;
+use crate::sip::reply::Refused;
+use crate::sip::uas::{capabilities, offer};
+
+impl<B: Switchboard> CallTask<B> {
+    /// Opens the call. `None` when it came to nothing, and the caller was told.
+    pub(super) async fn open(
+        &mut self,
+        invite: &ServerInvite,
+        slot: B::Slot,
+        facts: CallFacts,
+    ) -> Option<B::Line> {
+        let uas = self.uas.clone();
+        let mut opening = std::pin::pin!(uas.board.open(slot, facts));
+        let ring = tokio::time::sleep(uas.ring_after);
+        let mut ring = std::pin::pin!(ring);
+        let (mut ringing, mut gone) = (false, false);
+        let opened = loop {
+            tokio::select! {
+                opened = &mut opening => break opened,
+                () = &mut ring, if !ringing && !gone => {
+                    ringing = true;
+                    invite.respond(self.dialog.response(&invite.request, StatusCode::Ringing));
+                }
+                mail = self.mailbox.recv() => gone |= self.mail_while_opening(invite, gone, mail),
+            }
+        };
+        match opened {
+            // What was asked for is undone where it was done: the bot's session may exist already.
+            Ok(line) if gone => line.close(Reason::CallerCancelled),
+            Ok(line) => return Some(line),
+            Err(_) if gone => {}
+            Err(error) => self.refuse_invite(invite, &refusal(&error)),
+        }
+        None
+    }
+
+    /// Whether the caller is gone after this.
+    fn mail_while_opening(&self, invite: &ServerInvite, gone: bool, mail: Option<Mail>) -> bool {
+        match mail {
+            Some(Mail::Cancel) if !gone => {
+                self.terminate(invite);
+                true
+            }
+            Some(Mail::Request(tx)) => self.request_while_opening(invite, gone, *tx),
+            Some(Mail::InviteOver { .. }) => true,
+            _ => false,
+        }
+    }
+
+    fn request_while_opening(&self, invite: &ServerInvite, gone: bool, tx: Transaction) -> bool {
+        match tx.original.method {
+            // RFC 3261 §15: a caller may also hang up an early dialog.
+            Method::Bye => {
+                self.uas.answer(tx, StatusCode::OK, Vec::new());
+                if !gone {
+                    self.terminate(invite);
+                }
+                true
+            }
+            Method::Options => {
+                self.uas.answer(tx, StatusCode::OK, capabilities());
+                false
+            }
+            _ => {
+                self.uas.refuse(tx, Refused::out_of_order("the call is not answered yet"));
+                false
+            }
+        }
+    }
+
+    fn terminate(&self, invite: &ServerInvite) {
+        let response = self.dialog.response(&invite.request, StatusCode::RequestTerminated);
+        invite.respond(response);
+    }
+
+    /// Answers the INVITE: with an answer to its offer, or with an offer of ours.
+    pub(super) async fn answer(
+        &mut self,
+        invite: &ServerInvite,
+        line: &B::Line,
+    ) -> Result<Awaiting, Refused> {
+        let rtp = self.media_address(line);
+        let offered = offer(&invite.request)?;
+        let description = match offered {
+            Some(offer) => {
+                let (agreement, text) = self.session.answer(offer, rtp)?;
+                line.answer(agreement.into_session()).await.map_err(unanswerable)?;
+                text
+            }
+            None => self.session.offer(rtp),
+        };
+        invite.respond(self.dialog.response_with_sdp(&invite.request, &description));
+        Ok(Awaiting {
+            cseq: invite.cseq,
+            our_offer: offered.is_none(),
+            until: Instant::now() + self.uas.ack_limit,
+        })
+    }
+}
+
+/// What a caller is told about a call that did not open.
+fn refusal(error: &OpenError) -> Refused {
+    let why = error.to_string();
+    match error {
+        OpenError::NoSuchBot(_) => Refused::new(404, why),
+        OpenError::Forbidden => Refused::new(403, why),
+        OpenError::OutsideHours(_) => Refused::new(480, why),
+        OpenError::Unavailable(_) | OpenError::NoPorts | OpenError::Refused(_) => {
+            Refused::new(503, why).retry_after(UNAVAILABLE_SECONDS)
+        }
+        OpenError::BadBot(_) => Refused::new(500, why),
+    }
+}
+
+pub(super) fn unanswerable(error: AnswerError) -> Refused {
+    match &error {
+        AnswerError::Agent(_) => Refused::new(500, error.to_string()),
+        AnswerError::Refused(_) => {
+            Refused::new(503, error.to_string()).retry_after(UNAVAILABLE_SECONDS)
+        }
+    }
+}
+
+/// What a caller is told to wait when something we need does not answer.
+const UNAVAILABLE_SECONDS: u32 = 5;

@@ -1,0 +1,253 @@
+use std::future::pending;
+use std::time::Duration;
+
+use rsipstack::sip::{Method, Request, SipMessage, StatusCode, StatusCodeKind};
+use rsipstack::transaction::transaction::Transaction;
+use tokio::time::{Instant, sleep_until, timeout};
+use vox_call::Reason;
+
+use super::opening::unanswerable;
+use super::{CallTask, info};
+use crate::sip::border::{Line, Switchboard};
+use crate::sip::dialog::Dialog;
+use crate::sip::invite::{ServerInvite, cseq};
+use crate::sip::mailbox::Mail;
+use crate::sip::reply::Refused;
+use crate::sip::uas::{capabilities, is_old, offer};
+
+/// A 2xx of ours whose ACK has not come.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Awaiting {
+    /// Of the INVITE it answers.
+    pub(super) cseq: u32,
+    /// It carried an offer: the ACK has to carry the answer.
+    pub(super) our_offer: bool,
+    /// When we give up.
+    pub(super) until: Instant,
+}
+
+/// How a dialog ends.
+enum Ending {
+    /// The peer said BYE.
+    Theirs,
+    /// We say BYE; the line is to be closed for this reason first.
+    Ours(Reason),
+}
+
+impl<B: Switchboard> CallTask<B> {
+    /// The call is answered: everything until the dialog is over.
+    pub(super) async fn talk(&mut self, line: &mut B::Line, first: Awaiting) {
+        let mut awaiting = Some(first);
+        let mut ended = None;
+        let ending = loop {
+            // RFC 3261 §15: no BYE of ours before the ACK, or before it can come no more.
+            if let (Some(reason), None) = (ended, awaiting) {
+                break Ending::Ours(reason);
+            }
+            let no_ack = async {
+                match awaiting {
+                    Some(awaiting) => sleep_until(awaiting.until).await,
+                    None => pending().await,
+                }
+            };
+            tokio::select! {
+                reason = line.ended(), if ended.is_none() => ended = Some(reason),
+                () = no_ack => break Ending::Ours(Reason::NoAck),
+                mail = self.mailbox.recv() => match mail {
+                    Some(mail) => match self.mail(line, &mut awaiting, mail).await {
+                        Some(ending) => break ending,
+                        None => continue,
+                    },
+                    None => break Ending::Ours(Reason::Fault),
+                },
+            }
+        };
+        match ending {
+            Ending::Theirs => line.close(Reason::CallerHungUp),
+            Ending::Ours(reason) => {
+                line.close(reason);
+                self.hang_up().await;
+            }
+        }
+    }
+
+    async fn mail(
+        &mut self,
+        line: &B::Line,
+        awaiting: &mut Option<Awaiting>,
+        mail: Mail,
+    ) -> Option<Ending> {
+        match mail {
+            Mail::Request(tx) => self.request(line, awaiting, *tx).await,
+            Mail::Ack { cseq, request } => match awaiting.take_if(|open| open.cseq == cseq) {
+                Some(open) if open.our_offer => self.answered(line, &request).await,
+                _ => None,
+            },
+            // Too late: the INVITE has its answer (RFC 3261 §9.2).
+            Mail::Cancel => None,
+            Mail::InviteOver { cseq } => {
+                let open = awaiting.take_if(|open| open.cseq == cseq);
+                open.map(|_| Ending::Ours(Reason::NoAck))
+            }
+        }
+    }
+
+    /// The ACK of an offer of ours has to bring the answer.
+    async fn answered(&mut self, line: &B::Line, ack: &Request) -> Option<Ending> {
+        let rtp = self.media_address(line);
+        let answer = offer(ack).and_then(|answer| {
+            let answer = answer.ok_or_else(|| Refused::new(400, "no answer in ACK"))?;
+            self.session.accept(answer, rtp)
+        });
+        let accepted = match answer {
+            Ok(agreement) => line.answer(agreement.into_session()).await.map_err(unanswerable),
+            Err(refused) => Err(refused),
+        };
+        match accepted {
+            Ok(()) => None,
+            Err(refused) => {
+                self.uas.journal.refused(self.dialog.peer, 400, &refused.why);
+                Some(Ending::Ours(Reason::SignallingFailed))
+            }
+        }
+    }
+
+    async fn request(
+        &mut self,
+        line: &B::Line,
+        awaiting: &mut Option<Awaiting>,
+        tx: Transaction,
+    ) -> Option<Ending> {
+        if is_old(&tx.original, self.dialog.remote_cseq) {
+            self.uas.refuse(tx, Refused::out_of_order("CSeq went back"));
+            return None;
+        }
+        self.dialog.remote_cseq = cseq(&tx.original);
+        match tx.original.method {
+            Method::Bye => {
+                self.uas.answer(tx, StatusCode::OK, Vec::new());
+                return Some(Ending::Theirs);
+            }
+            Method::Invite => self.reinvite(line, awaiting, tx).await,
+            Method::Update => self.update(line, awaiting, tx).await,
+            Method::Info => match info::digit(&tx.original) {
+                Ok(pressed) => {
+                    if let Some((digit, duration)) = pressed {
+                        line.digit_from_signalling(digit, duration);
+                    }
+                    self.uas.answer(tx, StatusCode::OK, Vec::new());
+                }
+                Err(refused) => self.uas.refuse(tx, refused),
+            },
+            Method::Options => self.uas.answer(tx, StatusCode::OK, capabilities()),
+            method => self.uas.refuse(tx, Refused::method_not_allowed(method)),
+        }
+        None
+    }
+
+    /// Hold, resume, another codec or address (RFC 3261 §14.2).
+    async fn reinvite(&mut self, line: &B::Line, awaiting: &mut Option<Awaiting>, tx: Transaction) {
+        if awaiting.is_some_and(|open| open.our_offer) {
+            return self.uas.refuse(tx, Refused::new(491, "our offer is not answered yet"));
+        }
+        let limit = self.uas.ack_limit * 2;
+        let invite = ServerInvite::start(tx, self.mail.clone(), limit);
+        match self.answer(&invite, line).await {
+            Ok(open) => {
+                self.dialog.refresh_target(&invite.request);
+                *awaiting = Some(open);
+            }
+            // The session stays as it was.
+            Err(refused) => self.refuse_invite(&invite, &refused),
+        }
+    }
+
+    /// The same without a transaction of three (RFC 3311).
+    async fn update(
+        &mut self,
+        line: &B::Line,
+        awaiting: &mut Option<Awaiting>,
+        mut tx: Transaction,
+    ) {
+        let rtp = self.media_address(line);
+        let described = match offer(&tx.original) {
+            Ok(Some(_)) if awaiting.is_some_and(|open| open.our_offer) => {
+                Err(Refused::new(491, "our offer is not answered yet"))
+            }
+            Ok(Some(offer)) => self.session.answer(offer, rtp).map(Some),
+            Ok(None) => Ok(None),
+            Err(refused) => Err(refused),
+        };
+        let response = match described {
+            Ok(Some((agreement, text))) => match line.answer(agreement.into_session()).await {
+                Ok(()) => Ok(self.dialog.response_with_sdp(&tx.original, &text)),
+                Err(error) => Err(unanswerable(error)),
+            },
+            Ok(None) => Ok(self.dialog.response(&tx.original, StatusCode::OK)),
+            Err(refused) => Err(refused),
+        };
+        match response {
+            Ok(response) => {
+                self.dialog.refresh_target(&tx.original);
+                tokio::spawn(timeout(self.uas.ack_limit, async move {
+                    let _ = tx.respond(response).await;
+                }));
+            }
+            Err(refused) => self.uas.refuse(tx, refused),
+        }
+    }
+
+    /// Sends BYE and stays to answer the peer until it is acknowledged.
+    async fn hang_up(&mut self) {
+        let sent = hang_up(&mut self.dialog, self.uas.ack_limit);
+        let mut sent = std::pin::pin!(sent);
+        loop {
+            let mail = tokio::select! {
+                () = &mut sent => return,
+                mail = self.mailbox.recv() => mail,
+            };
+            let Some(Mail::Request(tx)) = mail else { continue };
+            match tx.original.method {
+                // Both hung up at once.
+                Method::Bye => self.uas.answer(*tx, StatusCode::OK, Vec::new()),
+                _ => self.uas.refuse(*tx, Refused::new(481, "the call is over")),
+            }
+        }
+    }
+}
+
+/// Sends BYE and waits for its answer, but not for ever. When its connection breaks meanwhile, it
+/// is sent once more over another one.
+pub(super) async fn hang_up(dialog: &mut Dialog, limit: Duration) {
+    for _ in 0..2 {
+        let bye = match dialog.bye().await {
+            Ok(bye) => bye,
+            Err(error) => {
+                return tracing::info!(peer = %dialog.peer, %error, "BYE could not be sent");
+            }
+        };
+        let broken = bye.connection.as_ref().and_then(|connection| connection.cancel_token());
+        let broken = async {
+            match broken {
+                Some(broken) => broken.cancelled().await,
+                None => pending().await,
+            }
+        };
+        tokio::select! {
+            _ = timeout(limit, until_answered(bye)) => return,
+            () = broken => {}
+        }
+    }
+}
+
+async fn until_answered(mut tx: Transaction) {
+    if tx.send().await.is_err() {
+        return;
+    }
+    while let Some(message) = tx.receive().await {
+        let SipMessage::Response(response) = message else { continue };
+        if response.status_code.kind() != StatusCodeKind::Provisional {
+            return;
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! The wire: sockets, framing, and the checks that come before the SIP stack.
+//!
+//! The stack brings its own read loops, which answer nothing to what they cannot read and bound
+//! neither connections nor messages. Here the reading is ours; parsing, transactions and writing
+//! stay the stack's.
+
+mod framing;
+mod guard;
+mod head;
+mod tcp;
+mod udp;
+
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rsipstack::sip::{SipMessage, Transport};
+use rsipstack::transaction::endpoint::EndpointInnerRef;
+use rsipstack::transport::udp::UdpConnection;
+use rsipstack::transport::{SipAddr, SipConnection};
+use tokio_util::sync::CancellationToken;
+
+use super::journal::Journal;
+pub(super) use tcp::Tcp;
+
+/// Both transports of the endpoint.
+#[derive(Clone)]
+pub(super) struct Wire {
+    endpoint: EndpointInnerRef,
+    udp: UdpConnection,
+    tcp: Arc<Tcp>,
+    journal: Arc<Journal>,
+    stop: CancellationToken,
+}
+
+impl Wire {
+    /// Binds UDP and TCP to the same address. Port 0 takes one that both have free.
+    pub(super) async fn bind(
+        at: SocketAddr,
+        endpoint: EndpointInnerRef,
+        journal: Arc<Journal>,
+        stop: CancellationToken,
+    ) -> std::io::Result<(Self, SocketAddr)> {
+        let (udp, tcp) = udp::bind_both(at).await?;
+        let local = udp.local_addr()?;
+        let udp = UdpConnection::from_socket(Arc::new(udp), None, Some(stop.clone()))
+            .await
+            .map_err(std::io::Error::other)?;
+        let tcp = Arc::new(Tcp::new(tcp, local));
+        Ok((Self { endpoint, udp, tcp, journal, stop }, local))
+    }
+
+    /// Reads until stopped.
+    pub(super) async fn serve(self) {
+        tokio::join!(udp::serve(&self), tcp::serve(&self));
+    }
+
+    /// The connection for a request of ours to `to`: for TCP the open one with that peer, or a
+    /// new one. Bounded by the connect limit.
+    pub(super) async fn connection(
+        &self,
+        transport: Transport,
+        to: SocketAddr,
+    ) -> std::io::Result<SipConnection> {
+        match transport {
+            Transport::Tcp => tcp::connection(self, to).await,
+            _ => Ok(SipConnection::Udp(self.udp.clone())),
+        }
+    }
+
+    /// Keeps the TCP connection with `peer` from being closed as idle, for as long as it is held.
+    pub(super) fn hold(&self, peer: SocketAddr) -> Option<Arc<tcp::Anchor>> {
+        self.tcp.anchor(peer)
+    }
+
+    /// The stack's endpoint.
+    pub(super) fn endpoint(&self) -> EndpointInnerRef {
+        self.endpoint.clone()
+    }
+
+    /// Hands a message to the stack, unless the stack has too much in hand already.
+    async fn pass(&self, message: SipMessage, connection: SipConnection, source: SocketAddr) {
+        let transport = connection.transport();
+        let opens = matches!(&message, SipMessage::Request(request)
+            if request.method != rsipstack::sip::Method::Ack);
+        if opens && self.is_overloaded() {
+            return self.journal.dropped(source, "too many transactions");
+        }
+        let Ok(message) = SipConnection::update_msg_received(message, source, transport) else {
+            return self.journal.dropped(source, "unreadable Via");
+        };
+        let from = SipAddr { r#type: Some(transport), addr: source.into() };
+        let handed = self.endpoint.on_received_message(message, connection, &from);
+        // A repeated answer is sent from in here: a peer that does not read must not hold us.
+        match tokio::time::timeout(WRITE_LIMIT, handed).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => self.journal.dropped(source, &error.to_string()),
+            Err(_) => self.journal.dropped(source, "peer does not read"),
+        }
+    }
+
+    fn is_overloaded(&self) -> bool {
+        self.endpoint.transactions.len() >= RUNNING_MAX
+            || self.endpoint.finished_transactions.len() >= FINISHED_MAX
+    }
+}
+
+/// Our own address as `peer` sees it: `bound`, or what the kernel would send from when that is
+/// unspecified.
+pub(super) fn local_ip_towards(bound: IpAddr, peer: SocketAddr) -> IpAddr {
+    if !bound.is_unspecified() {
+        return bound;
+    }
+    let routed = UdpSocket::bind((bound, 0)).and_then(|probe| {
+        probe.connect(peer)?;
+        probe.local_addr()
+    });
+    routed.map_or(bound, |address| address.ip())
+}
+
+/// How long a write to one peer may take.
+pub(super) const WRITE_LIMIT: Duration = Duration::from_secs(2);
+/// Transactions in progress: a call start holds one for as long as the bot's config is fetched and
+/// the ACK is out, so this is 30 s of 270 new calls a second. Some 4 KB each.
+const RUNNING_MAX: usize = 8 * 1024;
+/// Answers kept for 32 s to be repeated: 1,000 requests a second. Some 2 KB each.
+const FINISHED_MAX: usize = 32 * 1024;
