@@ -11,7 +11,12 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
 use vox_codecs::codec::{PAYLOAD_BYTES_MAX, PCM_SAMPLES_MAX};
+use vox_codecs::dsp::comfort_noise::{ComfortNoise, NoiseEstimator};
+use vox_codecs::dsp::conceal::Concealer;
+use vox_codecs::dsp::level::level_dbov;
 use vox_codecs::dsp::resample::Resampler;
+use vox_codecs::dsp::stretch::{Eagerness, Stretcher};
+use vox_codecs::tones::{CallProgress, DtmfDetector, ToneGenerator, ToneSet};
 use vox_codecs::{CodecKind, Decoder, Encoder};
 
 struct Counting;
@@ -94,5 +99,45 @@ fn resampling_allocates_nothing() {
             });
             assert_eq!(counted, 0, "{from_hz}→{to_hz}");
         }
+    }
+}
+
+#[test]
+fn concealment_stretching_noise_tones_and_detection_allocate_nothing() {
+    for rate_hz in [8_000, 16_000] {
+        let frame_samples = rate_hz as usize / 50;
+        let mut voice = support::voice(rate_hz, 2.0);
+        let mut concealer = Concealer::new(rate_hz);
+        let mut stretcher = Stretcher::new(rate_hz);
+        let (mut noise, mut estimator) = (ComfortNoise::new(rate_hz), NoiseEstimator::new());
+        let mut digit = ToneGenerator::dtmf(rate_hz, '5').expect("it is a digit");
+        let mut busy = ToneGenerator::progress(rate_hz, ToneSet::European, CallProgress::Busy);
+        let mut detector = DtmfDetector::new(rate_hz);
+        let (mut pcm, mut digits) = ([0; 2_000], 0);
+        let counted = allocations(|| {
+            for (index, frame) in voice.chunks_exact_mut(frame_samples).enumerate() {
+                if index % 5 == 4 {
+                    concealer.conceal(frame)
+                } else {
+                    concealer.good(frame)
+                }
+                let both = &mut pcm[..2 * frame_samples];
+                both[..frame_samples].copy_from_slice(frame);
+                busy.fill(&mut both[frame_samples..]);
+                for how in [Eagerness::Gentle, Eagerness::Eager] {
+                    stretcher.shorten(&mut pcm[..2 * frame_samples], how);
+                    stretcher.lengthen(&mut pcm, 2 * frame_samples, how);
+                }
+                estimator.push(frame);
+                noise.update(&estimator.describe());
+                noise.fill(frame);
+                if index >= 20 {
+                    digit.fill(frame);
+                }
+                digits += usize::from(detector.push(frame).is_some());
+                std::hint::black_box(level_dbov(frame));
+            }
+        });
+        assert_eq!((counted, digits), (0, 1), "{rate_hz} Hz");
     }
 }

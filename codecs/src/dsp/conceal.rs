@@ -14,7 +14,7 @@ use super::pitch::{self, PitchSearch};
 #[derive(Debug)]
 pub struct Concealer {
     samples_per_ms: usize,
-    search: PitchSearch,
+    search: PeriodSearch,
     /// What was played last, newest at the end: concealment included.
     history: Box<[i16]>,
     /// The history as it was when the loss began.
@@ -35,12 +35,11 @@ impl Concealer {
     pub fn new(rate_hz: u32) -> Self {
         let samples_per_ms = rate_hz as usize / 1_000;
         let longest = PERIOD_MS_MAX * samples_per_ms;
-        let shortest = rate_hz as usize / PITCH_HZ_MAX;
         // The repetition's cross-fade reaches a quarter period behind its longest loop.
         let kept = CYCLES_MAX * longest + longest.div_ceil(4);
         Self {
             samples_per_ms,
-            search: PitchSearch::new(shortest..=longest, WINDOW_MS * samples_per_ms),
+            search: PeriodSearch::new(samples_per_ms),
             history: vec![0; kept].into_boxed_slice(),
             heard: vec![0.0; kept].into_boxed_slice(),
             lost: 0,
@@ -122,6 +121,41 @@ impl Concealer {
     }
 }
 
+/// Searches at 8 kHz, which is enough to find the period, and then to the sample.
+#[derive(Debug)]
+struct PeriodSearch {
+    /// Samples per sample at 8 kHz.
+    coarseness: usize,
+    coarse: PitchSearch,
+    fine: PitchSearch,
+    /// What was heard, at 8 kHz.
+    heard: Box<[f32]>,
+}
+
+impl PeriodSearch {
+    fn new(samples_per_ms: usize) -> Self {
+        let reach = (WINDOW_MS + PERIOD_MS_MAX) * COARSE_SAMPLES_PER_MS;
+        Self {
+            coarseness: samples_per_ms / COARSE_SAMPLES_PER_MS,
+            coarse: PitchSearch::new(WINDOW_MS * COARSE_SAMPLES_PER_MS),
+            fine: PitchSearch::new(WINDOW_MS * samples_per_ms),
+            heard: vec![0.0; reach].into_boxed_slice(),
+        }
+    }
+
+    fn period(&mut self, heard: &[f32]) -> usize {
+        let recent = &heard[heard.len() - self.heard.len() * self.coarseness..];
+        for (coarse, fine) in self.heard.iter_mut().zip(recent.chunks_exact(self.coarseness)) {
+            *coarse = fine.iter().sum();
+        }
+        let longest = PERIOD_MS_MAX * COARSE_SAMPLES_PER_MS;
+        let found = self.coarse.period(&self.heard, SHORTEST..=longest) * self.coarseness;
+        let near = self.coarseness - 1;
+        let most = longest * self.coarseness;
+        self.fine.period(heard, found - near..=(found + near).min(most))
+    }
+}
+
 /// A seamless loop over the last pitch periods heard.
 #[derive(Debug)]
 struct PitchLoop {
@@ -195,12 +229,14 @@ fn to_pcm(sample: f32) -> i16 {
     sample.round() as i16
 }
 
-/// Highest pitch looked for.
-const PITCH_HZ_MAX: usize = 400;
+/// The pitch search works at 8 kHz.
+const COARSE_SAMPLES_PER_MS: usize = 8;
+/// Shortest pitch period, at 8 kHz: 400 Hz.
+const SHORTEST: usize = 20;
 /// Longest pitch period: 66 Hz.
 const PERIOD_MS_MAX: usize = 15;
 /// Speech compared in the pitch search.
-const WINDOW_MS: usize = 20;
+const WINDOW_MS: usize = 10;
 /// Periods in the longest loop.
 const CYCLES_MAX: usize = 3;
 /// Time over which the step at the start of a loss is levelled out.

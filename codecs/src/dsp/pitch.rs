@@ -5,7 +5,6 @@ use std::ops::RangeInclusive;
 /// Finds the pitch period of the most recent speech.
 #[derive(Debug)]
 pub(crate) struct PitchSearch {
-    lags: RangeInclusive<usize>,
     /// Weight of each sample of the window, oldest first. What was heard last matters most: the
     /// continuation has to fit there, and pitch drifts.
     weights: Box<[f32]>,
@@ -14,27 +13,26 @@ pub(crate) struct PitchSearch {
 }
 
 impl PitchSearch {
-    /// Looks for periods of `lags` samples, comparing `window` samples.
-    pub(crate) fn new(lags: RangeInclusive<usize>, window: usize) -> Self {
+    /// Compares `window` samples.
+    pub(crate) fn new(window: usize) -> Self {
         let weight = |i: usize| ((i + 1) as f32 / window as f32).powi(WEIGHT_POWER);
         Self {
-            lags,
             weights: (0..window).map(weight).collect(),
             weighted: vec![0.0; window].into_boxed_slice(),
         }
     }
 
-    /// The lag at which the end of `speech` looks most like what was there one lag earlier, and
-    /// the longest lag for silence. `speech` holds at least the window and the longest lag.
-    pub(crate) fn period(&mut self, speech: &[f32]) -> usize {
+    /// The lag of `lags` at which the end of `speech` looks most like what was there one lag
+    /// earlier, and the longest for silence. `speech` holds the window and the longest lag.
+    pub(crate) fn period(&mut self, speech: &[f32], lags: RangeInclusive<usize>) -> usize {
         let start = speech.len() - self.weights.len();
         let recent = &speech[start..];
         for ((weighted, weight), sample) in self.weighted.iter_mut().zip(&self.weights).zip(recent)
         {
             *weighted = weight * sample;
         }
-        let mut best = (*self.lags.end(), 0.0);
-        for lag in self.lags.clone() {
+        let mut best = (*lags.end(), 0.0);
+        for lag in lags {
             let earlier = &speech[start - lag..speech.len() - lag];
             let energy = weighted_energy(&self.weights, earlier);
             // The recent window's own energy is the same for all lags: left out.
@@ -75,7 +73,7 @@ fn weighted_energy(weights: &[f32], samples: &[f32]) -> f32 {
 }
 
 /// Chosen by PESQ over lossy speech: wider and flatter windows all score lower.
-const WEIGHT_POWER: i32 = 8;
+const WEIGHT_POWER: i32 = 4;
 
 #[cfg(test)]
 mod tests {
@@ -86,13 +84,13 @@ mod tests {
         for period in [25, 40, 77, 119] {
             let speech: Vec<f32> =
                 (0..390).map(|i| 8_000.0 * 0.8f32.powi((i % period) as i32)).collect();
-            let found = PitchSearch::new(20..=120, 160).period(&speech);
+            let found = PitchSearch::new(80).period(&speech, 20..=120);
             assert_eq!(found % period, 0, "period {period}, found {found}");
         }
     }
 
     #[test]
     fn silence_has_the_longest_period() {
-        assert_eq!(PitchSearch::new(20..=120, 160).period(&[0.0; 390]), 120);
+        assert_eq!(PitchSearch::new(80).period(&[0.0; 390], 20..=120), 120);
     }
 }
