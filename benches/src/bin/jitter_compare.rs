@@ -11,6 +11,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use anyhow::Context;
 use clap::{Parser, ValueEnum};
 use serde_json::{Value, json};
 
@@ -48,18 +49,19 @@ enum Network {
     Jitter40,
     /// Delays each packet by 40 ms ± 40 ms, as `netem delay 40ms 40ms` does.
     Netem40,
-    /// In the middle holds everything back for 500 ms, then delivers it at once.
+    /// Once, somewhere in the middle, holds everything back for 500 ms, then delivers it at once.
     Burst500,
 }
 
 fn main() -> anyhow::Result<()> {
     let options = Options::parse();
     let wav = Wav::parse(&fs::read(&options.speech)?)
-        .map_err(|error| anyhow::anyhow!("{}: {error:?}", options.speech.display()))?;
+        .with_context(|| options.speech.display().to_string())?;
     anyhow::ensure!(wav.rate_hz == KIND.rate_hz(), "expected 8,000 Hz, found {} Hz", wav.rate_hz);
     let packets = encode(&wav.channel(0));
     let arrivals = carry(options.network, options.seed, packets.len());
-    let (adaptive, adaptive_figures) = play_adaptive(&packets, &arrivals);
+    let burst_frame = burst_frame(options.seed, packets.len());
+    let (adaptive, adaptive_figures) = play_adaptive(&packets, &arrivals, burst_frame);
     let (fixed, fixed_figures) = play_fixed(&packets, &arrivals);
     fs::create_dir_all(&options.out)?;
     for (name, pcm) in [("adaptive.wav", &adaptive), ("fixed.wav", &fixed)] {
@@ -95,7 +97,7 @@ fn encode(pcm: &[i16]) -> Vec<Vec<u8>> {
 /// `i` frames.
 fn carry(network: Network, seed: u64, packets: usize) -> Vec<(i64, usize)> {
     let mut random = Random(seed);
-    let burst_us = packets as i64 / 2 * FRAME_US;
+    let burst_us = burst_frame(seed, packets) as i64 * FRAME_US;
     let arrival = |index: usize| {
         let (roll, sent_us) = (random.below(1_000_000), index as i64 * FRAME_US);
         let arrives_us = match network {
@@ -116,13 +118,22 @@ fn carry(network: Network, seed: u64, packets: usize) -> Vec<(i64, usize)> {
     arrivals
 }
 
+/// The frame that the burst begins with.
+fn burst_frame(seed: u64, packets: usize) -> usize {
+    packets * (300 + Random(seed).below(300) as usize) / 1_000
+}
+
 /// Through the engine's buffer, on ticks 7 ms off the packets' grid.
-fn play_adaptive(packets: &[Vec<u8>], arrivals: &[(i64, usize)]) -> (Vec<i16>, Value) {
+fn play_adaptive(
+    packets: &[Vec<u8>],
+    arrivals: &[(i64, usize)],
+    burst_frame: usize,
+) -> (Vec<i16>, Value) {
     let mut memory = Memory { packets };
     let mut decoder = Decoder::new(KIND);
     let mut buffer = JitterBuffer::new(KIND.clock_hz(), KIND.rate_hz());
     let mut arrivals = arrivals.iter().peekable();
-    let (mut pcm, mut delays_ms) = (Vec::new(), Vec::new());
+    let (mut pcm, mut delays_ms, mut stats) = (Vec::new(), Vec::new(), buffer.stats());
     let mut frame = vec![0; KIND.frame_samples()];
     let ticks = packets.len() as i64 + TAIL_FRAMES;
     for now_us in (0..ticks).map(|tick| tick * FRAME_US + PHASE_US) {
@@ -136,18 +147,21 @@ fn play_adaptive(packets: &[Vec<u8>], arrivals: &[(i64, usize)]) -> (Vec<i16>, V
         }
         let played = buffer.play(time(now_us), &mut decoder, &mut memory, &mut frame);
         // What follows the last packet is no part of the comparison.
-        if arrivals.peek().is_some() || played == Played::Speech {
-            pcm.extend_from_slice(&frame);
+        if arrivals.peek().is_none() && played != Played::Speech {
+            break;
         }
-        delays_ms.push(ms(buffer.stats().delay_now));
+        pcm.extend_from_slice(&frame);
+        stats = buffer.stats();
+        delays_ms.push(ms(stats.delay_now));
     }
-    (pcm, adaptive_figures(packets, &buffer.stats(), &delays_ms))
+    (pcm, adaptive_figures(burst_frame, &stats, &delays_ms))
 }
 
-fn adaptive_figures(packets: &[Vec<u8>], stats: &JitterStats, delays_ms: &[f64]) -> Value {
-    let middle = packets.len() / 2;
-    let start_ms = delays_ms[middle - 1];
-    let back = delays_ms[middle + BURST_FRAMES..].iter().position(|d| *d <= start_ms + 20.0);
+fn adaptive_figures(burst_frame: usize, stats: &JitterStats, delays_ms: &[f64]) -> Value {
+    let start_ms = delays_ms[burst_frame.saturating_sub(1)];
+    let long = delays_ms.iter().rposition(|delay| *delay > start_ms + 20.0);
+    let back_s =
+        long.map(|tick| (tick + 1).saturating_sub(burst_frame + BURST_FRAMES) as f64 * 0.02);
     json!({
         "lost": stats.lost,
         "late": stats.late,
@@ -158,7 +172,7 @@ fn adaptive_figures(packets: &[Vec<u8>], stats: &JitterStats, delays_ms: &[f64])
         "delay_before_burst_ms": start_ms,
         "delay_max_ms": delays_ms.iter().copied().fold(0.0, f64::max),
         "delay_end_ms": ms(stats.delay_now),
-        "back_within_20_ms_after_s": back.map(|frames| frames as f64 * 0.02),
+        "back_within_20_ms_after_s": back_s,
     })
 }
 

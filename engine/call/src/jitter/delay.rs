@@ -9,23 +9,34 @@ use crate::MediaTime;
 /// its transit above the fastest one of the last few seconds, which follows clock drift and changes
 /// of the route. The target is a high quantile of a histogram of latenesses that forgets, lifted
 /// at once when packets come later than that twice within a few seconds.
+///
+/// Packets in a row that come later than the target, none later than the first, were held up by
+/// one event, and count once: after a stall the delay is long anyway, and a target that remembers
+/// every packet of it would keep the delay long for seconds.
 #[derive(Debug)]
 pub(super) struct DelayEstimator {
     floor: Floor,
     lateness: Histogram,
     peaks: Peaks,
     last: Option<Observed>,
+    event: Option<Event>,
     target_us: i64,
     jitter: JitterCounts,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Observed {
-    number: i64,
     arrived_us: i64,
     position_us: i64,
-    /// Whether it came later than the target.
-    peak: bool,
+}
+
+/// Packets that were late together.
+#[derive(Debug, Clone, Copy)]
+struct Event {
+    began_us: i64,
+    /// The latest packet of it.
+    number: i64,
+    lateness_us: i64,
 }
 
 impl DelayEstimator {
@@ -35,6 +46,7 @@ impl DelayEstimator {
             lateness: Histogram::new(),
             peaks: Peaks::default(),
             last: None,
+            event: None,
             target_us: TARGET_MIN_US,
             jitter: JitterCounts::new(),
         }
@@ -46,6 +58,7 @@ impl DelayEstimator {
         self.lateness.clear();
         self.peaks = Peaks::default();
         self.last = None;
+        self.event = None;
         self.target_us = TARGET_MIN_US;
     }
 
@@ -55,24 +68,17 @@ impl DelayEstimator {
         let transit_us = arrived_us - position_us;
         self.floor.observe(arrived_us, transit_us);
         let lateness_us = transit_us - self.floor.transit_us();
-        let mut same_cause = false;
+        let mut spacing_us = 0;
         if let Some(last) = self.last {
-            let spacing_us = position_us - last.position_us;
+            spacing_us = position_us - last.position_us;
             let interval_us = arrived_us - last.arrived_us;
             self.jitter.count((interval_us - spacing_us).unsigned_abs());
-            // A packet that comes on its predecessor's heels was held up by the same stall. The
-            // stall counts once, or a single one would raise the delay for seconds.
-            same_cause = number == last.number + 1 && interval_us < spacing_us / 4;
         }
-        if !same_cause {
-            self.lateness.add(lateness_us);
+        self.last = Some(Observed { arrived_us, position_us });
+        if self.is_new(number, lateness_us, arrived_us) {
+            self.lateness.add(lateness_us, spacing_us);
+            self.aim(arrived_us);
         }
-        let peak = lateness_us > self.target_us;
-        if peak && !(same_cause && self.last.is_some_and(|last| last.peak)) {
-            self.peaks.add(arrived_us, lateness_us);
-        }
-        self.last = Some(Observed { number, arrived_us, position_us, peak });
-        self.aim(arrived_us);
     }
 
     /// Transit of the fastest packet lately; `None` before the first.
@@ -90,8 +96,27 @@ impl DelayEstimator {
         self.jitter.quantile(share)
     }
 
+    /// Whether the packet tells something new, rather than being late with the one before it.
+    fn is_new(&mut self, number: i64, lateness_us: i64, now_us: i64) -> bool {
+        if lateness_us <= self.target_us {
+            return true;
+        }
+        if let Some(event) = self.event.as_mut().filter(|event| event.number + 1 == number) {
+            event.number = number;
+            let goes_on = lateness_us <= event.lateness_us + EVENT_TOLERANCE_US
+                && now_us - event.began_us < EVENT_MAX_US;
+            if goes_on {
+                event.lateness_us = lateness_us;
+                return false;
+            }
+        }
+        self.event = Some(Event { began_us: now_us, number, lateness_us });
+        self.peaks.add(now_us, lateness_us);
+        true
+    }
+
     fn aim(&mut self, now_us: i64) {
-        let usual = self.lateness.quantile_us(QUANTILE);
+        let usual = self.lateness.quantile_us();
         let peak = self.peaks.repeated_us(now_us);
         self.target_us = usual.max(peak).clamp(TARGET_MIN_US, TARGET_MAX_US);
     }
@@ -128,59 +153,80 @@ impl Floor {
     }
 }
 
-/// Latenesses in bins of [`Histogram::BIN_US`], the older ones weighing less.
+/// Latenesses in bins of [`Histogram::BIN_US`], the older ones weighing less, and a quantile of
+/// them that is kept up to date by a step or two for each packet.
 #[derive(Debug)]
 struct Histogram {
     weights: Box<[f32]>,
     total: f32,
     /// Weight of the next packet. Growing it is forgetting the others, without touching them.
     next: f32,
+    /// The bin that holds the quantile.
+    bin: usize,
+    /// The weight of the bins above it.
+    above: f32,
 }
 
 impl Histogram {
     const BIN_US: i64 = 2_000;
     const BINS: usize = 256;
-    /// A packet loses 0.5 % of its weight with each that follows: a memory of about 200 packets.
-    const GROWTH: f32 = 1.0 / 0.995;
+    /// Share of packets that the target waits for.
+    const QUANTILE: f32 = 0.97;
+    /// After this much audio a packet weighs a third.
+    const MEMORY_US: i64 = 4_000_000;
+    const SPACING_MAX_US: i64 = 100_000;
     const WEIGHT_MAX: f32 = 1e6;
 
     fn new() -> Self {
-        Self { weights: vec![0.0; Self::BINS].into(), total: 0.0, next: 1.0 }
+        Self { weights: vec![0.0; Self::BINS].into(), total: 0.0, next: 1.0, bin: 0, above: 0.0 }
     }
 
     fn clear(&mut self) {
         self.weights.fill(0.0);
-        self.total = 0.0;
-        self.next = 1.0;
+        (self.total, self.next, self.bin, self.above) = (0.0, 1.0, 0, 0.0);
     }
 
-    fn add(&mut self, lateness_us: i64) {
-        let bin = (lateness_us / Self::BIN_US).clamp(0, Self::BINS as i64 - 1);
-        self.weights[bin as usize] += self.next;
+    /// Adds a packet that stands `spacing_us` behind the one before it.
+    fn add(&mut self, lateness_us: i64, spacing_us: i64) {
+        let bin = (lateness_us / Self::BIN_US).clamp(0, Self::BINS as i64 - 1) as usize;
+        self.weights[bin] += self.next;
         self.total += self.next;
-        self.next *= Self::GROWTH;
+        if bin > self.bin {
+            self.above += self.next;
+        }
+        let spacing_us = spacing_us.clamp(0, Self::SPACING_MAX_US);
+        self.next *= 1.0 + spacing_us as f32 / Self::MEMORY_US as f32;
         if self.next > Self::WEIGHT_MAX {
             self.scale_down();
         }
+        self.follow();
     }
 
-    /// The upper edge of the bin that holds the quantile.
-    fn quantile_us(&self, share: f32) -> i64 {
-        let mut above = self.total * (1.0 - share);
-        for (bin, weight) in self.weights.iter().enumerate().rev() {
-            above -= weight;
-            if above < 0.0 {
-                return (bin as i64 + 1) * Self::BIN_US;
-            }
+    /// The upper edge of the quantile's bin.
+    fn quantile_us(&self) -> i64 {
+        (self.bin as i64 + 1) * Self::BIN_US
+    }
+
+    /// Moves the quantile to where it is now.
+    fn follow(&mut self) {
+        let wanted = self.total * (1.0 - Self::QUANTILE);
+        while self.above > wanted && self.bin + 1 < Self::BINS {
+            self.bin += 1;
+            self.above -= self.weights[self.bin];
         }
-        0
+        while self.bin > 0 && self.above + self.weights[self.bin] <= wanted {
+            self.above += self.weights[self.bin];
+            self.bin -= 1;
+        }
     }
 
+    /// Keeps weights in range; the sums lose what rounding has added up.
     fn scale_down(&mut self) {
         for weight in &mut self.weights {
             *weight /= self.next;
         }
         self.total = self.weights.iter().sum();
+        self.above = self.weights[self.bin + 1..].iter().sum();
         self.next = 1.0;
     }
 }
@@ -252,9 +298,12 @@ impl JitterCounts {
     }
 }
 
-/// Share of packets that the target waits for.
-const QUANTILE: f32 = 0.97;
 /// Covers the host's own batching of arrivals (2 ms) and the timers of a good network.
 const TARGET_MIN_US: i64 = 4_000;
-/// The end of the histogram's range. A ring of 10 ms packets holds twice this.
-const TARGET_MAX_US: i64 = 500_000;
+/// A conversation does not bear more. What comes later in order is still played, for the head of
+/// the line waits; what is overtaken by so much is lost.
+const TARGET_MAX_US: i64 = 240_000;
+/// The host sees arrivals in batches.
+const EVENT_TOLERANCE_US: i64 = 5_000;
+/// What lasts longer is how the network is now.
+const EVENT_MAX_US: i64 = 700_000;

@@ -1,6 +1,8 @@
 //! Doing what was decided: from waiting packets to 20 ms of audio.
 use std::time::Duration;
 
+use vox_codecs::dsp::level;
+use vox_codecs::dsp::stretch::Stretcher;
 use vox_codecs::{CodecKind, Decoder};
 
 use super::decide::{Action, Holds, Next, Phase, Situation, Wish, decide};
@@ -36,6 +38,10 @@ pub(super) struct Playout {
     grid: usize,
     pace: Pace,
     redundancy: Redundancy,
+    /// For 8 and 16 kHz: a change of codec must not allocate.
+    stretchers: [Stretcher; 2],
+    shortened_total: u64,
+    lengthened_total: u64,
     concealed_total: u64,
     delay_us: i64,
     delay_sum_us: u64,
@@ -70,6 +76,9 @@ impl Playout {
             grid: frame,
             pace: Pace::default(),
             redundancy: Redundancy::default(),
+            stretchers: [Stretcher::new(8_000), Stretcher::new(16_000)],
+            shortened_total: 0,
+            lengthened_total: 0,
             concealed_total: 0,
             delay_us: 0,
             delay_sum_us: 0,
@@ -102,20 +111,22 @@ impl Playout {
         pcm: &mut [i16],
     ) -> Played {
         let mut played = None;
-        let mut wish = self.read_delay(&tick);
-        // Each step but a stretch adds audio or uses up a packet, and there is one stretch.
+        let mut wish = None;
+        // Each step but a stretch adds audio or uses up a packet, and stretches are counted.
         for _ in 0..STEPS_MAX {
-            let action = decide(&self.look(&tick, wish));
+            if self.len >= self.frame && wish.is_none() {
+                wish = Some(self.wish(&tick));
+            }
+            let action = decide(&self.look(&tick, wish.unwrap_or(Wish::Steady)));
             if action == Action::Output {
                 break;
             }
-            if matches!(action, Action::Shorten | Action::Lengthen) {
-                wish = Wish::Steady;
-            }
             let before = self.len;
             self.perform(action, &mut tick);
-            if self.len > before {
-                played = played.max(Some(self.made));
+            match action {
+                Action::Shorten | Action::Lengthen => wish = Some(self.wish_again(&tick)),
+                _ if self.len > before => played = played.max(Some(self.made)),
+                _ => {}
             }
         }
         self.hand_out(pcm);
@@ -145,28 +156,44 @@ impl Playout {
     /// Adds what is counted here.
     pub(super) fn add_to(&self, stats: &mut JitterStats) {
         stats.concealed = self.duration(self.concealed_total + self.concealed as u64);
+        stats.shortened = self.duration(self.shortened_total);
+        stats.lengthened = self.duration(self.lengthened_total);
         stats.delay_now = Duration::from_micros(self.delay_us.max(0) as u64);
         stats.delay_mean =
             Duration::from_micros(self.delay_sum_us.checked_div(self.delay_ticks).unwrap_or(0));
     }
 
-    /// Takes the delay down, and says what it asks for.
-    fn read_delay<M>(&mut self, tick: &Tick<'_, M>) -> Wish {
-        let talking = self.phase == Phase::Talkspurt && self.concealed == 0;
-        let Some(floor_us) = tick.delay.floor_us().filter(|_| talking) else {
+    /// Takes the delay down, once a tick, and says what it asks for.
+    fn wish<M>(&mut self, tick: &Tick<'_, M>) -> Wish {
+        if self.phase == Phase::Pause || self.concealed > 0 {
             return Wish::Steady;
-        };
-        let pending_us = self.micros(self.len as i64);
-        let fastest_us = tick.now.micros() as i64 - self.micros(self.end) - floor_us;
-        self.delay_us = fastest_us + pending_us;
+        }
+        let Some(reading) = self.reading(tick) else { return Wish::Steady };
+        self.delay_us = reading.delay_us;
         self.delay_sum_us += self.delay_us.max(0) as u64;
         self.delay_ticks += 1;
-        self.pace.ask(&Reading {
-            delay_us: self.delay_us,
-            slack_us: self.delay_us - self.rest_us(self.grid),
+        self.pace.ask(&reading)
+    }
+
+    fn wish_again<M>(&mut self, tick: &Tick<'_, M>) -> Wish {
+        self.reading(tick).map_or(Wish::Steady, |reading| self.pace.ask_again(&reading))
+    }
+
+    fn reading<M>(&self, tick: &Tick<'_, M>) -> Option<Reading> {
+        let fastest_us = tick.delay.floor_us()? + self.micros(self.end);
+        let delay_us = tick.now.micros() as i64 + self.micros(self.len as i64) - fastest_us;
+        Some(Reading {
+            delay_us,
+            slack_us: delay_us - self.rest_us(self.grid),
             target_us: self.target_us(tick),
             frame_us: self.micros(self.frame as i64),
+            quiet: self.pace.is_shortening() && self.is_quiet(),
         })
+    }
+
+    /// Whether what is played next is background.
+    fn is_quiet(&self) -> bool {
+        level::level_dbov(&self.pending[..self.len]) <= QUIET_DBOV
     }
 
     /// The network's target, and a packet more while that lets FEC recover losses.
@@ -196,15 +223,18 @@ impl Playout {
     fn look_at<M: PacketMemory>(&self, tick: &Tick<'_, M>, missing: u32, filed: &Filed) -> Next {
         let payload = tick.memory.received(&filed.payload);
         let speech = filed.content == Content::Speech;
+        let hole = missing > 0 || self.broken;
+        // In a talkspurt the next packet is played, due or not.
+        let in_turn = self.phase == Phase::Talkspurt && !hole;
         Next {
             holds: match filed.content {
                 Content::Speech => Holds::Speech,
                 Content::ComfortNoise => Holds::ComfortNoise,
                 Content::TelephoneEvent => Holds::Nothing,
             },
-            hole: missing > 0 || self.broken,
+            hole,
             gap: if self.started { filed.position - self.end } else { 0 },
-            due: self.is_due(tick, filed, payload),
+            due: in_turn || self.is_due(tick, filed, payload),
             fec: speech && missing > 0 && tick.decoder.has_fec(payload),
         }
     }
@@ -231,7 +261,8 @@ impl Playout {
             Action::Recover(samples) => self.recover(samples, tick),
             Action::Pause => self.pause(tick),
             Action::Fill(samples) => self.fill(samples, tick.decoder),
-            Action::Shorten | Action::Lengthen => self.pace.stretched(),
+            Action::Shorten => self.shorten(),
+            Action::Lengthen => self.lengthen(),
         }
     }
 
@@ -317,6 +348,28 @@ impl Playout {
         }
     }
 
+    fn shorten(&mut self) {
+        let how = self.pace.eagerness();
+        let stretcher = &mut self.stretchers[usize::from(self.rate_hz > 8_000)];
+        let len = stretcher.shorten(&mut self.pending[..self.len], how);
+        if len < self.len {
+            self.pace.stretched();
+        }
+        self.shortened_total += (self.len - len) as u64;
+        self.len = len;
+    }
+
+    fn lengthen(&mut self) {
+        let how = self.pace.eagerness();
+        let stretcher = &mut self.stretchers[usize::from(self.rate_hz > 8_000)];
+        let len = stretcher.lengthen(&mut self.pending, self.len, how);
+        if len > self.len {
+            self.pace.stretched();
+        }
+        self.lengthened_total += (len - self.len) as u64;
+        self.len = len;
+    }
+
     fn add(&mut self, samples: usize, made: Played) {
         self.len += samples;
         self.made = made;
@@ -375,5 +428,7 @@ fn gcd(a: usize, b: usize) -> usize {
 
 /// Two frames of look-ahead, a packet of 120 ms and a pitch period of 15 ms, all at 16 kHz.
 const PENDING_SAMPLES: usize = 16 * (40 + 120 + 15);
+/// Between the background of a telephone line and the softest speech.
+const QUIET_DBOV: i8 = -50;
 /// A ring of packets, and then some to fill a frame.
 const STEPS_MAX: usize = 160;

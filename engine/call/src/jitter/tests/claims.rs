@@ -4,7 +4,7 @@ use std::time::Duration;
 use vox_codecs::{CodecKind, Decoder};
 
 use super::network::{Network, Random};
-use super::rig::{Packet, Rig, call, encode, voice};
+use super::rig::{Heard, Packet, Rig, breathless, call, encode, voice};
 use crate::jitter::{Content, Played};
 
 const MS: u64 = 1_000;
@@ -21,6 +21,20 @@ fn decoded(kind: CodecKind, packets: &[Packet]) -> Vec<i16> {
         all.extend_from_slice(&pcm[..samples]);
     }
     all
+}
+
+/// Every sample heard was decoded, made up, or stretched in; every one decoded was heard, is
+/// pending, or was stretched out.
+fn assert_nothing_was_cut(kind: CodecKind, heard: &Heard, packet_ms: u64) {
+    let stats = heard.stats();
+    let silent = (heard.count(Played::Silence) + heard.count(Played::ComfortNoise)) as u64 * 20;
+    let ms = |duration: Duration| duration.as_secs_f64() * 1_000.0;
+    let in_ms =
+        (stats.filed * packet_ms + silent) as f64 + ms(stats.concealed) + ms(stats.lengthened)
+            - ms(stats.shortened);
+    let out_ms = heard.pcm.len() as f64 * 1_000.0 / f64::from(kind.rate_hz());
+    let pending_ms = in_ms - out_ms;
+    assert!((-0.1..20.0).contains(&pending_ms), "{kind:?}: in {in_ms} out {out_ms} {stats:?}");
 }
 
 #[test]
@@ -75,6 +89,52 @@ fn odd_packet_sizes_are_played_whole() {
         let pcm = &heard.pcm[lead..];
         assert!(pcm[..] == decoded(kind, &packets)[..pcm.len()], "{samples}");
         assert!(heard.stats().concealed.is_zero(), "{samples}");
+    }
+}
+
+/// A stall of 500 ms in speech of `kind`; everything is played, and then the delay falls again.
+fn check_stall(kind: CodecKind, ptime_ms: usize, pcm: &[i16]) {
+    let during = 5 * SECOND..5 * SECOND + 500 * MS;
+    let packets = encode(kind, ptime_ms, pcm);
+    let heard = call(kind, &packets, &Network { stall: Some(during.clone()), ..Network::clean() });
+    let stats = heard.stats();
+    let (before, at_once) = (heard.delay_at(during.start), heard.delay_at(during.end + 60 * MS));
+    let after = heard.delay_at(during.end + 10 * SECOND);
+    let what = format!("{kind:?} ptime {ptime_ms}: {before:?} {at_once:?} {after:?} {stats:?}");
+    assert_eq!(stats.filed, packets.len() as u64, "{what}");
+    assert_eq!((stats.lost, stats.late), (0, 0), "{what}");
+    assert_nothing_was_cut(kind, &heard, ptime_ms as u64);
+    assert!(at_once > before + Duration::from_millis(300), "{what}");
+    assert!(after <= before + Duration::from_millis(20), "{what}");
+}
+
+#[test]
+fn after_a_500_ms_stall_everything_is_played_and_the_delay_returns_within_10_s() {
+    for kind in KINDS {
+        for ptime_ms in [10, 20, 60] {
+            check_stall(kind, ptime_ms, &voice(kind.rate_hz(), 18));
+        }
+    }
+}
+
+#[test]
+fn the_delay_returns_even_when_the_caller_never_draws_breath() {
+    for kind in KINDS {
+        check_stall(kind, 20, &breathless(kind.rate_hz(), 18));
+    }
+}
+
+#[test]
+fn a_500_ms_detour_raises_the_delay_for_a_while_only() {
+    let kind = CodecKind::Pcmu;
+    let during = 5 * SECOND..5 * SECOND + 500 * MS;
+    for ptime_ms in [10, 20, 60] {
+        let packets = encode(kind, ptime_ms, &voice(8_000, 18));
+        let network = Network { detour: Some(during.clone()), ..Network::clean() };
+        let heard = call(kind, &packets, &network);
+        let (before, after) = (heard.delay_at(during.start), heard.delay_at(15_500 * MS));
+        let what = format!("ptime {ptime_ms}: {before:?} {after:?} {:?}", heard.stats());
+        assert!(after <= before + Duration::from_millis(20), "{what}");
     }
 }
 
@@ -173,7 +233,7 @@ fn a_dtx_pause_is_silence_and_no_loss() {
     let kind = CodecKind::Pcmu;
     let mut packets = encode(kind, 20, &voice(8_000, 10));
     // Half a second on, half a second off; sequence numbers go on, timestamps leap.
-    packets.retain(|packet| packet.sent_us / (500 * MS) % 2 == 0);
+    packets.retain(|packet| (packet.sent_us / (500 * MS)).is_multiple_of(2));
     for (index, packet) in packets.iter_mut().enumerate() {
         packet.seq = index as u16;
     }

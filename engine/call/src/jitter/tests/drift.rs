@@ -46,6 +46,13 @@ fn check(ppm: i64) {
 }
 
 #[test]
+fn drift_of_200_ppm_neither_loses_nor_grows_for_an_hour() {
+    for ppm in [-200, 200] {
+        check(ppm);
+    }
+}
+
+#[test]
 fn equal_clocks_are_never_stretched() {
     check(0);
 }

@@ -38,17 +38,27 @@ pub(super) fn encode(kind: CodecKind, ptime_ms: usize, pcm: &[i16]) -> Vec<Packe
     pcm.chunks_exact(samples).enumerate().map(encode).collect()
 }
 
-/// A voice of 100 to 180 Hz with syllables and pauses, whole seconds of it.
+/// A voice of 100 to 180 Hz with syllables and pauses.
 pub(super) fn voice(rate_hz: u32, seconds: usize) -> Vec<i16> {
+    sing(rate_hz, seconds, |t| {
+        let syllable = (t * 3.3 * std::f64::consts::PI).sin().abs().powf(0.7);
+        if t % 2.6 < 2.1 { syllable } else { 0.0 }
+    })
+}
+
+/// The same voice without syllables or pauses.
+pub(super) fn breathless(rate_hz: u32, seconds: usize) -> Vec<i16> {
+    sing(rate_hz, seconds, |t| 0.8 + 0.2 * (t * 20.0).sin())
+}
+
+fn sing(rate_hz: u32, seconds: usize, loudness: impl Fn(f64) -> f64) -> Vec<i16> {
     let mut phase = 0.0f64;
     let sample = |n: usize| {
         let t = n as f64 / f64::from(rate_hz);
         let pitch = 140.0 + 40.0 * (t * 2.1).sin();
         phase += std::f64::consts::TAU * pitch / f64::from(rate_hz);
-        let syllable = (t * 3.3 * std::f64::consts::PI).sin().abs().powf(0.7);
-        let word = if t % 2.6 < 2.1 { 1.0 } else { 0.0 };
         let tone: f64 = (1..=12).map(|k| (phase * f64::from(k)).sin() / f64::from(k)).sum();
-        (tone * syllable * word * 6_000.0) as i16
+        (tone * loudness(t) * 6_000.0) as i16
     };
     (0..rate_hz as usize * seconds).map(sample).collect()
 }
@@ -188,5 +198,9 @@ impl Heard {
     pub(super) fn delay_at(&self, at_us: u64) -> Duration {
         let before = self.trace.iter().rev().find(|(tick_us, _)| *tick_us < at_us);
         before.map_or(Duration::ZERO, |(_, stats)| stats.delay_now)
+    }
+
+    pub(super) fn count(&self, kind: Played) -> usize {
+        self.played.iter().filter(|&&played| played == kind).count()
     }
 }
