@@ -11,7 +11,9 @@ mod decide;
 mod delay;
 mod pace;
 mod playout;
+mod redundancy;
 mod ring;
+mod tally;
 mod timeline;
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Doing what was decided: from waiting packets to 20 ms of audio.
 use std::time::Duration;
 
+use vox_codecs::dsp::comfort_noise::ComfortNoise;
 use vox_codecs::dsp::level;
 use vox_codecs::dsp::stretch::Stretcher;
 use vox_codecs::{CodecKind, Decoder};
@@ -8,7 +9,9 @@ use vox_codecs::{CodecKind, Decoder};
 use super::decide::{Action, Holds, Next, Phase, Situation, Wish, decide};
 use super::delay::DelayEstimator;
 use super::pace::{Pace, Reading};
+use super::redundancy::Redundancy;
 use super::ring::{Filed, Ring};
+use super::tally::Tally;
 use super::{Content, JitterStats, Played};
 use crate::{MediaTime, PacketMemory};
 
@@ -40,12 +43,10 @@ pub(super) struct Playout {
     redundancy: Redundancy,
     /// For 8 and 16 kHz: a change of codec must not allocate.
     stretchers: [Stretcher; 2],
-    shortened_total: u64,
-    lengthened_total: u64,
-    concealed_total: u64,
-    delay_us: i64,
-    delay_sum_us: u64,
-    delay_ticks: u64,
+    noise: ComfortNoise,
+    /// The sender described the background of this pause.
+    noise_is_on: bool,
+    tally: Tally,
 }
 
 /// What a tick works with.
@@ -77,12 +78,9 @@ impl Playout {
             pace: Pace::default(),
             redundancy: Redundancy::default(),
             stretchers: [Stretcher::new(8_000), Stretcher::new(16_000)],
-            shortened_total: 0,
-            lengthened_total: 0,
-            concealed_total: 0,
-            delay_us: 0,
-            delay_sum_us: 0,
-            delay_ticks: 0,
+            noise: ComfortNoise::new(rate_hz),
+            noise_is_on: false,
+            tally: Tally::default(),
         }
     }
 
@@ -101,7 +99,8 @@ impl Playout {
         self.broken = false;
         self.pace = Pace::default();
         self.redundancy = Redundancy::default();
-        self.delay_us = 0;
+        self.noise = ComfortNoise::new(rate_hz);
+        self.noise_is_on = false;
     }
 
     /// Fills `pcm` with the next 20 ms.
@@ -155,12 +154,8 @@ impl Playout {
 
     /// Adds what is counted here.
     pub(super) fn add_to(&self, stats: &mut JitterStats) {
-        stats.concealed = self.duration(self.concealed_total + self.concealed as u64);
-        stats.shortened = self.duration(self.shortened_total);
-        stats.lengthened = self.duration(self.lengthened_total);
-        stats.delay_now = Duration::from_micros(self.delay_us.max(0) as u64);
-        stats.delay_mean =
-            Duration::from_micros(self.delay_sum_us.checked_div(self.delay_ticks).unwrap_or(0));
+        self.tally.add_to(stats);
+        stats.concealed += Duration::from_micros(self.length_us(self.concealed));
     }
 
     /// Takes the delay down, once a tick, and says what it asks for.
@@ -169,9 +164,7 @@ impl Playout {
             return Wish::Steady;
         }
         let Some(reading) = self.reading(tick) else { return Wish::Steady };
-        self.delay_us = reading.delay_us;
-        self.delay_sum_us += self.delay_us.max(0) as u64;
-        self.delay_ticks += 1;
+        self.tally.delay(reading.delay_us);
         self.pace.ask(&reading)
     }
 
@@ -282,6 +275,7 @@ impl Playout {
         self.packet = samples;
         self.grid = gcd(self.frame, samples);
         self.phase = Phase::Talkspurt;
+        self.noise_is_on = false;
         self.broken = false;
     }
 
@@ -289,6 +283,8 @@ impl Playout {
         let Some(filed) = self.take(tick) else { return };
         if filed.content == Content::ComfortNoise {
             self.end = filed.position;
+            self.noise.update(tick.memory.received(&filed.payload));
+            self.noise_is_on = true;
         }
         self.settle_concealed();
         tick.memory.release(filed.payload);
@@ -336,16 +332,20 @@ impl Playout {
         self.phase = Phase::Pause;
     }
 
+    /// Fills a pause. Opus makes comfort noise itself, where the others have faded out.
     fn fill(&mut self, samples: usize, decoder: &mut Decoder) {
         let room = &mut self.pending[self.len..self.len + samples];
-        // Opus makes comfort noise itself, where the others have faded out.
-        if decoder.kind() == CodecKind::Opus && self.started && samples == self.frame {
+        let made = if self.noise_is_on {
+            self.noise.fill(room);
+            Played::ComfortNoise
+        } else if decoder.kind() == CodecKind::Opus && self.started && samples == self.frame {
             decoder.conceal(room);
-            self.add(samples, Played::ComfortNoise);
+            Played::ComfortNoise
         } else {
             room.fill(0);
-            self.add(samples, Played::Silence);
-        }
+            Played::Silence
+        };
+        self.add(samples, made);
     }
 
     fn shorten(&mut self) {
@@ -355,7 +355,7 @@ impl Playout {
         if len < self.len {
             self.pace.stretched();
         }
-        self.shortened_total += (self.len - len) as u64;
+        self.tally.shortened_us += self.length_us(self.len - len);
         self.len = len;
     }
 
@@ -366,7 +366,7 @@ impl Playout {
         if len > self.len {
             self.pace.stretched();
         }
-        self.lengthened_total += (len - self.len) as u64;
+        self.tally.lengthened_us += self.length_us(len - self.len);
         self.len = len;
     }
 
@@ -376,7 +376,7 @@ impl Playout {
     }
 
     fn settle_concealed(&mut self) {
-        self.concealed_total += self.concealed as u64;
+        self.tally.concealed_us += self.length_us(self.concealed);
         self.concealed = 0;
     }
 
@@ -388,33 +388,8 @@ impl Playout {
         self.len -= samples;
     }
 
-    fn duration(&self, samples: u64) -> Duration {
-        Duration::from_micros(samples * 1_000_000 / self.rate_hz as u64)
-    }
-}
-
-/// Whether losses come so often that it pays to wait for the packet after them.
-#[derive(Debug, Default)]
-struct Redundancy {
-    /// The latest loss that FEC could have helped with.
-    lost: Option<MediaTime>,
-    until: MediaTime,
-}
-
-impl Redundancy {
-    /// Losses closer than this are no accident.
-    const SPAN: Duration = Duration::from_secs(4);
-    const HOLD: Duration = Duration::from_secs(10);
-
-    fn lost(&mut self, now: MediaTime) {
-        if self.lost.is_some_and(|before| now.since(before) < Self::SPAN) {
-            self.until = now + Self::HOLD;
-        }
-        self.lost = Some(now);
-    }
-
-    fn is_worth_waiting_for(&self, now: MediaTime) -> bool {
-        now < self.until
+    fn length_us(&self, samples: usize) -> u64 {
+        self.micros(samples as i64) as u64
     }
 }
 

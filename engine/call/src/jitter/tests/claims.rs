@@ -246,6 +246,36 @@ fn a_dtx_pause_is_silence_and_no_loss() {
 }
 
 #[test]
+fn comfort_noise_fills_a_pause_that_the_sender_announced() {
+    let kind = CodecKind::Pcmu;
+    let mut packets = encode(kind, 20, &voice(8_000, 10));
+    let off = |packet: &Packet| packet.sent_us / (500 * MS) % 2 == 1;
+    for packet in packets.iter_mut().filter(|packet| off(packet)) {
+        packet.content = Content::ComfortNoise;
+        packet.payload = vec![50];
+    }
+    // One description at the start of a pause and one in it.
+    packets.retain(|packet| {
+        !off(packet)
+            || packet.sent_us % (240 * MS) < 20 * MS
+            || packet.sent_us % (500 * MS) < 20 * MS
+    });
+    for (index, packet) in packets.iter_mut().enumerate() {
+        packet.seq = index as u16;
+    }
+    let heard = call(kind, &packets, &Network::clean());
+    let stats = heard.stats();
+    assert_eq!((stats.lost, stats.late), (0, 0));
+    assert!(stats.concealed.is_zero(), "{stats:?}");
+    assert!(heard.count(Played::ComfortNoise) > 200, "{}", heard.count(Played::ComfortNoise));
+    let noisy = heard.played.iter().zip(heard.pcm.chunks(160));
+    let quiet = noisy.filter(|(played, pcm)| {
+        **played == Played::ComfortNoise && pcm.iter().all(|&sample| sample == 0)
+    });
+    assert_eq!(quiet.count(), 0);
+}
+
+#[test]
 fn telephone_events_take_a_number_and_are_no_loss() {
     let kind = CodecKind::Pcmu;
     let mut packets = encode(kind, 20, &voice(8_000, 6));
@@ -327,6 +357,26 @@ fn payloads_that_are_no_audio_are_concealed_and_counted() {
     let stats = call(kind, &packets, &Network::clean()).stats();
     assert_eq!((stats.undecodable, stats.lost), (4, 0));
     assert!((80..=300).contains(&stats.concealed.as_millis()), "{stats:?}");
+}
+
+#[test]
+fn a_change_of_codec_keeps_the_statistics_in_time_and_not_in_samples() {
+    let packets = encode(CodecKind::Pcmu, 20, &voice(8_000, 1));
+    let mut rig = Rig::new(CodecKind::Pcmu);
+    assert_eq!(rig.file(SECOND, &packets[0]), Ok(()));
+    // One packet, then nothing: four frames are made up.
+    let played: Vec<_> = (0..5).map(|tick| rig.tick(SECOND + (10 + 20 * tick) * MS).0).collect();
+    assert_eq!((played[0], played[4]), (Played::Speech, Played::Concealed));
+    let before = rig.buffer.stats();
+    assert_eq!(before.concealed, Duration::from_millis(80));
+    let wide = CodecKind::G722;
+    rig.change(wide);
+    assert_eq!(rig.buffer.stats().concealed, before.concealed);
+    let packets = encode(wide, 20, &voice(16_000, 1));
+    assert_eq!(rig.file(2 * SECOND, &packets[0]), Ok(()));
+    let (played, pcm) = rig.tick(2 * SECOND + 10 * MS);
+    assert_eq!((played, pcm.len()), (Played::Speech, 320));
+    assert_eq!(rig.buffer.stats().delay_mean, Duration::from_millis(10));
 }
 
 #[test]

@@ -133,6 +133,13 @@ impl Rig {
         }
     }
 
+    /// The session changes to another codec.
+    pub(super) fn change(&mut self, kind: CodecKind) {
+        self.buffer.reset(kind.clock_hz(), kind.rate_hz(), &mut self.memory);
+        self.decoder = Decoder::new(kind);
+        self.frame = vec![0; kind.frame_samples()];
+    }
+
     pub(super) fn file(&mut self, at_us: u64, packet: &Packet) -> Result<(), DropReason> {
         let header = RtpHeader {
             marker: false,
