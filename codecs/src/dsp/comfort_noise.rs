@@ -3,8 +3,8 @@
 //! A description (SID) is a level and the reflection coefficients of an all-pole model of the
 //! spectrum, `k₁ = −r₁/r₀` for the first: noise that is mostly low has a negative one.
 
-use super::level;
 use super::pitch::dot;
+use super::{level, to_pcm};
 
 /// Generates comfort noise from SID payloads (level byte, optional reflection coefficients).
 ///
@@ -57,8 +57,7 @@ impl ComfortNoise {
         for sample in pcm {
             self.amplitude += (self.target - self.amplitude) * self.glide;
             let excitation = self.random() * self.amplitude;
-            // `as` saturates.
-            *sample = self.shape(excitation).round() as i16;
+            *sample = to_pcm(self.shape(excitation));
         }
     }
 

@@ -7,6 +7,7 @@
 //! levelled out over a millisecond.
 
 use super::pitch::{self, PitchSearch};
+use super::to_pcm;
 
 /// Pitch-repetition concealment for PCM at 8 or 16 kHz.
 ///
@@ -222,11 +223,6 @@ fn fade(ms: f32) -> f32 {
         }
     }
     0.0
-}
-
-fn to_pcm(sample: f32) -> i16 {
-    // `as` saturates.
-    sample.round() as i16
 }
 
 /// The pitch search works at 8 kHz.

@@ -9,7 +9,7 @@
 //! `A` and `B` are neighbours of equal length, a pitch period or more, chosen so that they are as
 //! alike as can be: neither seam is then heard, and the pitch stays what it was.
 
-use super::{level, pitch};
+use super::{level, pitch, to_pcm};
 
 /// How much a stretch may be heard, for the sake of the delay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -189,8 +189,7 @@ fn cross_fade(from: i16, to: i16, i: usize, steps: usize, likeness: f32) -> i16 
         + to_share.powi(2)
         + 2.0 * from_share * to_share * likeness.clamp(0.0, 1.0);
     let mixed = f32::from(from) * from_share + f32::from(to) * to_share;
-    // `as` saturates.
-    (mixed / power.sqrt()).round() as i16
+    to_pcm(mixed / power.sqrt())
 }
 
 /// Audio looked at.

@@ -3,7 +3,7 @@
 use super::progress::{CallProgress, Plan, ToneSet};
 use super::sine::Oscillator;
 use super::{COLUMNS_HZ, KEYS, ROWS_HZ};
-use crate::dsp::level;
+use crate::dsp::{level, to_pcm};
 
 /// Tone generator: a sine, DTMF pairs, dial/ringback/busy/congestion with their cadences.
 ///
@@ -64,16 +64,15 @@ impl ToneGenerator {
     }
 
     fn sound(&mut self, pcm: &mut [i16]) {
-        // `as` saturates: a tone that is too loud clips.
         match &mut self.second {
             None => {
                 for sample in pcm {
-                    *sample = self.first.next_sample().round() as i16;
+                    *sample = to_pcm(self.first.next_sample());
                 }
             }
             Some(second) => {
                 for sample in pcm {
-                    *sample = (self.first.next_sample() + second.next_sample()).round() as i16;
+                    *sample = to_pcm(self.first.next_sample() + second.next_sample());
                 }
             }
         }
