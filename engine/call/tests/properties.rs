@@ -12,6 +12,8 @@ use vox_call::{
     CallId, Command, Component, Digits, Direction, Event, LegKey, Limits, MediaSession, Reason,
 };
 use vox_codecs::CodecKind;
+use vox_rtp::Ssrc;
+use vox_rtp::rtcp::CompoundWriter;
 
 /// Something that happens to a shard of [`CAPACITY`] calls.
 #[derive(Debug, Clone)]
@@ -45,10 +47,17 @@ enum Step {
     Rtp {
         call: u64,
         host: u8,
-        payload_type: usize,
+        payload_type: u8,
         ssrc: u8,
         jump: i16,
         payload: Vec<u8>,
+    },
+    /// Sound RTCP, perhaps with a goodbye.
+    Report {
+        call: u64,
+        host: u8,
+        ssrc: u8,
+        bye: bool,
     },
     /// A datagram for any leg at all.
     Stray(u16, u32),
@@ -58,11 +67,12 @@ enum Step {
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    let call = 1..=6_u64;
+    let call = prop_oneof![8 => 1..=2_u64, 1 => 3..=6_u64];
+    let host = || prop_oneof![8 => Just(0), 1 => 1..3_u8];
     let bytes = prop::collection::vec(any::<u8>(), 0..120);
     prop_oneof![
         2 => call.clone().prop_map(Step::Open),
-        4 => (call.clone(), 0..4_usize, 0..4_usize, 0..3_u8, any::<u8>(), any::<bool>()).prop_map(
+        1 => (call.clone(), 0..4_usize, 0..6_usize, host(), any::<u8>(), any::<bool>()).prop_map(
             |(call, codec, direction, host, ptime_ms, mux)| {
                 Step::Answer { call, codec, direction, host, ptime_ms, mux }
             }
@@ -71,29 +81,36 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (call.clone(), 0..2_000_usize).prop_map(|(call, len)| Step::Play(call, len)),
         1 => (call.clone(), any::<bool>()).prop_map(|(call, on)| Step::Record(call, on)),
         1 => call.clone().prop_map(Step::Digits),
-        1 => call.clone().prop_map(Step::Close),
+        1 => (1..=30_u64).prop_map(Step::Close),
         1 => call.clone().prop_map(Step::Query),
-        6 => (call.clone(), 0..3_u8, any::<bool>(), bytes.clone()).prop_map(
+        4 => (call.clone(), host(), any::<bool>(), bytes.clone()).prop_map(
             |(call, host, rtcp, bytes)| Step::Bytes { call, host, rtcp, bytes }
         ),
         // The first bytes of RTCP, so that more of it gets past the classification.
-        3 => (call.clone(), 0..3_u8, 200..=206_u8, bytes.clone()).prop_map(
+        2 => (call.clone(), host(), 200..=206_u8, bytes.clone()).prop_map(
             |(call, host, kind, mut bytes)| {
                 bytes.splice(0..0, [0x81, kind, 0, (bytes.len() / 4) as u8]);
-                bytes.truncate(4 + bytes.len() / 4 * 4);
+                bytes.truncate(4 + (bytes.len() - 4) / 4 * 4);
                 Step::Bytes { call, host, rtcp: true, bytes }
             }
         ),
-        30 => (call, 0..3_u8, 0..8_usize, 0..3_u8, jump(), bytes).prop_map(
+        2 => (call.clone(), host(), 0..2_u8, any::<bool>()).prop_map(
+            |(call, host, ssrc, bye)| Step::Report { call, host, ssrc, bye }
+        ),
+        40 => (call, host(), 0..10_u8, ssrc(), jump(), bytes).prop_map(
             |(call, host, payload_type, ssrc, jump, payload)| {
                 Step::Rtp { call, host, payload_type, ssrc, jump, payload }
             }
         ),
         1 => (any::<u16>(), 0..4_u32).prop_map(|(slot, generation)| Step::Stray(slot, generation)),
-        15 => (0..60_u64).prop_map(Step::Wait),
-        1 => (0..2_500_u64).prop_map(Step::Stall),
-        1 => any::<bool>().prop_map(Step::Exhaust),
+        20 => (0..30_u64).prop_map(Step::Wait),
+        1 => prop_oneof![9 => 0..60_u64, 1 => 0..2_500_u64].prop_map(Step::Stall),
+        1 => (0..5_u8).prop_map(|n| Step::Exhaust(n == 0)),
     ]
+}
+
+fn ssrc() -> impl Strategy<Value = u8> {
+    prop_oneof![20 => Just(0), 1 => 0..3_u8]
 }
 
 fn jump() -> impl Strategy<Value = i16> {
@@ -106,9 +123,12 @@ fn host(host: u8) -> SocketAddr {
 
 fn agreed(codec: usize, direction: usize, at: u8, ptime_ms: u8, mux: bool) -> MediaSession {
     let codec = CODECS[codec];
-    let direction =
-        [Direction::SendRecv, Direction::SendOnly, Direction::RecvOnly, Direction::Inactive]
-            [direction];
+    let direction = match direction {
+        0 => Direction::SendOnly,
+        1 => Direction::RecvOnly,
+        2 => Direction::Inactive,
+        _ => Direction::SendRecv,
+    };
     let remote = host(at).to_string();
     let noise_payload_type = Some(13);
     MediaSession {
@@ -139,6 +159,7 @@ const SHORT: Limits = Limits { answer: ms(3_000), no_audio: ms(2_000), duration:
 /// A world, what was asked of it, and one stream per call.
 struct Run {
     world: World,
+    /// By call id; the codec is the one last answered with.
     streams: Vec<Caller>,
     opened: u64,
 }
@@ -146,7 +167,13 @@ struct Run {
 impl Run {
     fn new() -> Self {
         let streams = (0..7).map(|_| Caller::new(CodecKind::Pcmu, "192.0.2.1:4000")).collect();
-        Self { world: World::new(CAPACITY), streams, opened: 0 }
+        let mut run = Self { world: World::new(CAPACITY), streams, opened: 0 };
+        for call in 1..=2 {
+            run.apply(Step::Open(call));
+            let (codec, direction, host, ptime_ms, mux) = (call as usize, 3, 0, 20, false);
+            run.apply(Step::Answer { call, codec, direction, host, ptime_ms, mux });
+        }
+        run
     }
 
     /// A call's leg: the present one, or one long gone.
@@ -163,6 +190,7 @@ impl Run {
                 world.open(id, SHORT, Some(Box::new(recording)));
             }
             Step::Answer { call, codec, direction, host, ptime_ms, mux } => {
+                self.streams[call as usize].codec = CODECS[codec];
                 world.answer(CallId(call), agreed(codec, direction, host, ptime_ms, mux));
             }
             Step::Attach { call, agent: kind } => world.attach(CallId(call), agent(kind)),
@@ -187,6 +215,15 @@ impl Run {
                 let leg = LegKey { slot, generation };
                 world.deliver_to(leg, Component::Rtp, host(0), &[0x80; 40]);
             }
+            Step::Report { call, host: at, ssrc, bye } => {
+                let mut bytes = [0; 100];
+                let ssrc = Ssrc(ssrc.into());
+                let report = CompoundWriter::receiver_report(&mut bytes, ssrc, &[]).unwrap();
+                let report = if bye { report.bye(&[ssrc], b"").unwrap() } else { report };
+                let len = report.finish();
+                let leg = self.leg(call);
+                self.world.deliver_to(leg, Component::Rtcp, host(at), &bytes[..len]);
+            }
             Step::Bytes { call, host: at, rtcp, bytes } => {
                 let component = if rtcp { Component::Rtcp } else { Component::Rtp };
                 let leg = self.leg(call);
@@ -197,7 +234,12 @@ impl Run {
                 stream.ssrc = ssrc.into();
                 stream.seq = stream.seq.wrapping_add_signed(jump);
                 stream.time = stream.time.wrapping_add_signed(i32::from(jump) * 160);
-                stream.payload_type = [0, 8, 9, 111, 101, 13, 0, 55][payload_type];
+                stream.payload_type = match payload_type {
+                    0 => 101,
+                    1 => 13,
+                    2 => 55,
+                    _ => common::payload_type(stream.codec),
+                };
                 let packet = stream.packet(&payload);
                 let leg = self.leg(call);
                 self.world.deliver_to(leg, Component::Rtp, host(at), &packet);

@@ -80,20 +80,26 @@ impl Sender {
         to: Destination,
         pcm: &[i16],
     ) {
+        let frames = frames_per_packet(session);
         if self.filled == 0 {
             self.began = self.time;
         }
-        let end = (self.filled + pcm.len()).min(MAX_PACKET_SAMPLES);
-        self.pcm[self.filled..end].copy_from_slice(&pcm[..end - self.filled]);
-        self.filled = end;
-        if end < pcm.len() * frames_per_packet(session) {
-            return;
-        }
-        self.filled = 0;
-        let (time, marker) = (self.began, self.marker);
-        let place = Place { payload_type: session.payload_type, time, marker };
-        let audio = &self.pcm[..end];
+        let place =
+            Place { payload_type: session.payload_type, time: self.began, marker: self.marker };
+        let audio = if frames == 1 {
+            // The usual packet is encoded from where the audio is.
+            pcm
+        } else {
+            let end = (self.filled + pcm.len()).min(MAX_PACKET_SAMPLES);
+            self.pcm[self.filled..end].copy_from_slice(&pcm[..end - self.filled]);
+            self.filled = end;
+            if end < pcm.len() * frames {
+                return;
+            }
+            &self.pcm[..end]
+        };
         self.stream.send(ctx, to, place, |payload| session.encoder.encode(audio, payload));
+        self.filled = 0;
         self.marker = false;
     }
 

@@ -51,11 +51,6 @@ impl Agent {
         Self { kind: Kind::Play(Player::converting(prompt, repeat)) }
     }
 
-    /// Whether this is the echo.
-    pub fn is_echo(&self) -> bool {
-        matches!(self.kind, Kind::Echo)
-    }
-
     /// Fills `out` with the next 20 ms at `rate_hz`; `caller` is what was heard in this tick and as
     /// long. Returns how the agent's own recording ended, in the tick where it does.
     pub(crate) fn fill(

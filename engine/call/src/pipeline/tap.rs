@@ -23,7 +23,7 @@ pub struct TapReader {
     ring: Consumer<i16>,
     shared: Arc<Shared>,
     /// The samples of one frame in one piece, also when they wrap around the ring's end.
-    frame: Vec<i16>,
+    frame: [i16; FRAME_WORDS_MAX],
 }
 
 /// One 20 ms frame of both sides.
@@ -42,31 +42,34 @@ pub fn tap(frames: usize, rate_hz: u32) -> (Tap, TapReader) {
     let frame_words = HEADER_WORDS + 2 * (rate_hz as usize / 50);
     let (producer, consumer) = RingBuffer::new(frames.max(1) * frame_words);
     let shared = Arc::new(Shared::default());
-    let reader = TapReader {
-        ring: consumer,
-        shared: Arc::clone(&shared),
-        frame: Vec::with_capacity(2 * MAX_FRAME_SAMPLES),
-    };
+    let frame = [0; FRAME_WORDS_MAX];
+    let reader = TapReader { ring: consumer, shared: Arc::clone(&shared), frame };
     (Tap { ring: producer, shared }, reader)
 }
 
 impl Tap {
     /// Files one frame; `false` (and counted) when the recorder is behind. `caller` and `agent`
-    /// are as long as each other and at most 960 samples.
+    /// are as long as each other and at most 320 samples.
     pub fn push(&mut self, index: u32, rate_hz: u32, caller: &[i16], agent: &[i16]) -> bool {
-        let samples = caller.len().min(agent.len()).min(MAX_FRAME_SAMPLES);
-        let Ok(mut chunk) = self.ring.write_chunk(HEADER_WORDS + 2 * samples) else {
-            self.shared.overruns.fetch_add(1, Ordering::Relaxed);
-            return false;
-        };
-        let header = [index as i16, (index >> 16) as i16, rate_hz as i16, samples as i16];
-        let words = caller.iter().zip(agent).take(samples).flat_map(|(&l, &r)| [l, r]);
-        let (first, second) = chunk.as_mut_slices();
-        for (place, word) in first.iter_mut().chain(second).zip(header.into_iter().chain(words)) {
-            *place = word;
+        let samples = caller.len().min(agent.len()).min(FRAME_SAMPLES_MAX);
+        let mut words = [0; HEADER_WORDS + FRAME_WORDS_MAX];
+        let words = &mut words[..HEADER_WORDS + 2 * samples];
+        let (header, frame) = words.split_at_mut(HEADER_WORDS);
+        header.copy_from_slice(&[
+            index as i16,
+            (index >> 16) as i16,
+            rate_hz as i16,
+            samples as i16,
+        ]);
+        let (pairs, _) = frame.as_chunks_mut::<2>();
+        for (pair, (&left, &right)) in pairs.iter_mut().zip(caller.iter().zip(agent)) {
+            *pair = [left, right];
         }
-        chunk.commit_all();
-        true
+        let filed = self.ring.push_entire_slice(words).is_ok();
+        if !filed {
+            self.shared.overruns.fetch_add(1, Ordering::Relaxed);
+        }
+        filed
     }
 
     /// Says that nothing follows, while the ring itself may be dropped later and elsewhere.
@@ -85,17 +88,15 @@ impl Drop for Tap {
 impl TapReader {
     /// Hands over what is there, oldest first.
     pub fn drain(&mut self, mut each: impl FnMut(TapFrame<'_>)) {
-        while let Some(header) = self.header() {
-            let index = u32::from(header[0] as u16) | u32::from(header[1] as u16) << 16;
-            let words = 2 * usize::from(header[3] as u16);
-            // A frame is committed whole: behind its header there are all its samples.
-            let Ok(chunk) = self.ring.read_chunk(HEADER_WORDS + words) else { return };
-            let (first, second) = chunk.as_slices();
-            self.frame.clear();
-            self.frame.extend(first.iter().chain(second).skip(HEADER_WORDS));
-            chunk.commit_all();
-            let rate_hz = u32::from(header[2] as u16);
-            each(TapFrame { index, rate_hz, interleaved: &self.frame });
+        let mut header = [0; HEADER_WORDS];
+        while self.ring.pop_entire_slice(&mut header).is_ok() {
+            let [low, high, rate, samples] = header.map(|word| u32::from(word as u16));
+            let frame = &mut self.frame[..2 * samples as usize];
+            // A frame is filed whole: behind its header there are all its samples.
+            if self.ring.pop_entire_slice(frame).is_err() {
+                return;
+            }
+            each(TapFrame { index: low | high << 16, rate_hz: rate, interleaved: frame });
         }
     }
 
@@ -108,17 +109,6 @@ impl TapReader {
     pub fn overruns(&self) -> u64 {
         self.shared.overruns.load(Ordering::Relaxed)
     }
-
-    /// The header of the oldest frame, left in the ring.
-    fn header(&mut self) -> Option<[i16; HEADER_WORDS]> {
-        let chunk = self.ring.read_chunk(HEADER_WORDS).ok()?;
-        let (first, second) = chunk.as_slices();
-        let mut header = [0; HEADER_WORDS];
-        for (word, &place) in header.iter_mut().zip(first.iter().chain(second)) {
-            *word = place;
-        }
-        Some(header)
-    }
 }
 
 #[derive(Debug, Default)]
@@ -129,8 +119,10 @@ struct Shared {
 
 /// Index (two words), rate, samples per channel.
 const HEADER_WORDS: usize = 4;
-/// 20 ms at 48 kHz.
-const MAX_FRAME_SAMPLES: usize = 960;
+/// 20 ms at 16 kHz.
+const FRAME_SAMPLES_MAX: usize = 320;
+/// Of both sides.
+const FRAME_WORDS_MAX: usize = 2 * FRAME_SAMPLES_MAX;
 
 #[cfg(test)]
 mod tests {
