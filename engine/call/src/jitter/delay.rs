@@ -16,6 +16,8 @@ use crate::MediaTime;
 #[derive(Debug)]
 pub(super) struct DelayEstimator {
     floor: Floor,
+    /// The transit that latenesses count from: the floor, in steps of a bin.
+    origin_us: i64,
     lateness: Histogram,
     peaks: Peaks,
     last: Option<Observed>,
@@ -43,6 +45,7 @@ impl DelayEstimator {
     pub(super) fn new() -> Self {
         Self {
             floor: Floor::new(),
+            origin_us: 0,
             lateness: Histogram::new(),
             peaks: Peaks::default(),
             last: None,
@@ -67,7 +70,8 @@ impl DelayEstimator {
         let arrived_us = now.micros() as i64;
         let transit_us = arrived_us - position_us;
         self.floor.observe(arrived_us, transit_us);
-        let lateness_us = transit_us - self.floor.transit_us();
+        self.follow_floor();
+        let lateness_us = transit_us - self.origin_us;
         let mut spacing_us = 0;
         if let Some(last) = self.last {
             spacing_us = position_us - last.position_us;
@@ -94,6 +98,25 @@ impl DelayEstimator {
     /// Interarrival jitter below which `share` of the packets stayed.
     pub(super) fn jitter(&self, share: f32) -> Duration {
         self.jitter.quantile(share)
+    }
+
+    /// What was late by the old floor is less so by a higher one, as after a change of the route.
+    fn follow_floor(&mut self) {
+        let moved_us = self.floor.transit_us() - self.origin_us;
+        if self.last.is_none() {
+            self.origin_us += moved_us;
+        }
+        let bins = moved_us.div_euclid(Histogram::BIN_US);
+        if self.last.is_none() || bins == 0 {
+            return;
+        }
+        let moved_us = bins * Histogram::BIN_US;
+        self.origin_us += moved_us;
+        self.lateness.shift_down(bins);
+        self.peaks.shift_down(moved_us);
+        if let Some(event) = &mut self.event {
+            event.lateness_us -= moved_us;
+        }
     }
 
     /// Whether the packet tells something new, rather than being late with the one before it.
@@ -207,6 +230,25 @@ impl Histogram {
         (self.bin as i64 + 1) * Self::BIN_US
     }
 
+    /// Moves all weights down by so many bins, or up by a negative number.
+    fn shift_down(&mut self, bins: i64) {
+        let by = bins.unsigned_abs().min(Self::BINS as u64) as usize;
+        if bins > 0 {
+            let out: f32 = self.weights[..by].iter().sum();
+            self.weights.copy_within(by.., 0);
+            self.weights[Self::BINS - by..].fill(0.0);
+            self.weights[0] += out;
+        } else {
+            let out: f32 = self.weights[Self::BINS - by..].iter().sum();
+            self.weights.copy_within(..Self::BINS - by, by);
+            self.weights[..by].fill(0.0);
+            self.weights[Self::BINS - 1] += out;
+        }
+        self.bin = 0;
+        self.above = self.weights[1..].iter().sum();
+        self.follow();
+    }
+
     /// Moves the quantile to where it is now.
     fn follow(&mut self) {
         let wanted = self.total * (1.0 - Self::QUANTILE);
@@ -246,6 +288,12 @@ impl Peaks {
     fn add(&mut self, now_us: i64, lateness_us: i64) {
         self.recent[self.at] = (now_us, lateness_us);
         self.at = (self.at + 1) % self.recent.len();
+    }
+
+    fn shift_down(&mut self, by_us: i64) {
+        for (_, lateness) in self.recent.iter_mut().filter(|(_, lateness)| *lateness > 0) {
+            *lateness = (*lateness - by_us).max(0);
+        }
     }
 
     /// The lateness that was reached at least twice lately; one peak alone says nothing.

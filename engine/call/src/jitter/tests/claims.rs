@@ -139,6 +139,58 @@ fn a_500_ms_detour_raises_the_delay_for_a_while_only() {
 }
 
 #[test]
+fn stalls_that_repeat_are_waited_for() {
+    let kind = CodecKind::Pcmu;
+    let packets = encode(kind, 20, &voice(8_000, 20));
+    let stall = Some(3 * SECOND..3 * SECOND + 120 * MS);
+    let network = Network { stall, again_us: Some(SECOND), ..Network::clean() };
+    let heard = call(kind, &packets, &network);
+    let stats = heard.stats();
+    assert_eq!((stats.lost, stats.late), (0, 0), "{stats:?}");
+    let concealed_at = |at_us: u64| {
+        let (_, stats) = heard.trace.iter().find(|(tick_us, _)| *tick_us >= at_us).unwrap();
+        stats.concealed
+    };
+    assert!(concealed_at(10 * SECOND) >= Duration::from_millis(100), "{stats:?}");
+    assert_eq!(concealed_at(10 * SECOND), concealed_at(20 * SECOND), "{stats:?}");
+    assert!(heard.delay_at(20 * SECOND) <= Duration::from_millis(170), "{stats:?}");
+}
+
+#[test]
+fn a_change_of_the_route_moves_the_audio_once_and_the_buffer_not_at_all() {
+    let kind = CodecKind::Pcmu;
+    let packets = encode(kind, 20, &voice(8_000, 20));
+    for longer_us in [-100_000, 100_000] {
+        for jitter_us in [0, 10 * MS] {
+            let route = Some((5 * SECOND, longer_us));
+            let network = Network { route, jitter_us, ..Network::clean() };
+            let heard = call(kind, &packets, &network);
+            let stats = heard.stats();
+            let what = format!("{longer_us} {jitter_us} {stats:?}");
+            assert_eq!((stats.lost, stats.late), (0, 0), "{what}");
+            let (before, after) = (heard.delay_at(5 * SECOND), heard.delay_at(15 * SECOND));
+            assert!(after <= before + Duration::from_millis(20), "{before:?} {after:?} {what}");
+            assert!(stats.concealed <= Duration::from_millis(320), "{what}");
+            assert!(stats.lengthened <= Duration::from_millis(40), "{what}");
+        }
+    }
+}
+
+#[test]
+fn a_host_that_ticks_late_now_and_then_does_not_touch_the_audio() {
+    let kind = CodecKind::Pcmu;
+    let packets = encode(kind, 20, &voice(8_000, 20));
+    let (mut rig, mut random) = (Rig::new(kind), Random(5));
+    let mut pcm = Vec::new();
+    for (index, packet) in packets.iter().enumerate() {
+        assert_eq!(rig.file(packet.sent_us, packet), Ok(()));
+        let late_us = if index % 50 == 7 { 12 * MS } else { random.below(3 * MS) };
+        pcm.extend_from_slice(rig.tick(packet.sent_us + 5 * MS + late_us).1);
+    }
+    assert!(pcm == decoded(kind, &packets));
+}
+
+#[test]
 fn random_loss_is_concealed_for_its_time_and_moves_nothing() {
     for kind in [CodecKind::Pcmu, CodecKind::Pcma, CodecKind::G722] {
         let packets = encode(kind, 20, &voice(kind.rate_hz(), 20));

@@ -13,13 +13,26 @@ pub(super) struct Network {
     pub(super) jitter_us: u64,
     /// What is sent in this time arrives together at its end, in order.
     pub(super) stall: Option<Range<u64>>,
+    /// The stall is repeated after so long, again and again.
+    pub(super) again_us: Option<u64>,
+    /// From then on the route is longer, or shorter, by this.
+    pub(super) route: Option<(u64, i64)>,
     /// What is sent in this time is late by all of the time's length, overtaken by what follows.
     pub(super) detour: Option<Range<u64>>,
 }
 
 impl Network {
     pub(super) fn clean() -> Self {
-        Self { seed: 1, loss: 0, duplicates: 0, jitter_us: 0, stall: None, detour: None }
+        Self {
+            seed: 1,
+            loss: 0,
+            duplicates: 0,
+            jitter_us: 0,
+            stall: None,
+            again_us: None,
+            route: None,
+            detour: None,
+        }
     }
 
     /// Arrivals in order: when, and the index of the packet sent.
@@ -28,6 +41,7 @@ impl Network {
         let mut arrivals = Vec::new();
         for (index, sent) in sent_us.into_iter().enumerate() {
             let (lost, twice) = (random.per_mille(self.loss), random.per_mille(self.duplicates));
+            let sent = self.routed(sent);
             let arrives =
                 self.detoured(self.stalled(sent + random.below(self.jitter_us + 1)), sent);
             if !lost {
@@ -41,8 +55,17 @@ impl Network {
         arrivals
     }
 
+    fn routed(&self, sent: u64) -> u64 {
+        let route = self.route.filter(|(from, _)| sent >= *from);
+        route.map_or(sent, |(_, longer)| sent.wrapping_add_signed(longer))
+    }
+
     fn stalled(&self, at: u64) -> u64 {
-        self.stall.as_ref().filter(|stall| stall.contains(&at)).map_or(at, |stall| stall.end)
+        let Some(stall) = &self.stall else { return at };
+        let Some(into) = at.checked_sub(stall.start) else { return at };
+        let into = self.again_us.map_or(into, |again| into % again);
+        let length = stall.end - stall.start;
+        if into < length { at + length - into } else { at }
     }
 
     fn detoured(&self, at: u64, sent: u64) -> u64 {
