@@ -11,8 +11,8 @@ use super::call::Media;
 use crate::jitter::{Arrival, Content, Played};
 use crate::leg::{Heard, Leg, Place, Turn};
 use crate::{
-    Component, DigitSource, Event, Limits, MediaSession, MediaTime, PacketMemory, Quality, Reason,
-    RxBuf,
+    Component, DigitSource, Direction, Event, Limits, MediaSession, MediaTime, PacketMemory,
+    Quality, Reason, RxBuf,
 };
 
 /// What is known only once media is agreed.
@@ -75,13 +75,14 @@ impl Live {
             std::mem::swap(&mut before.encoder, &mut session.encoder);
             std::mem::swap(&mut before.decoder, &mut session.decoder);
         }
-        let (heard, hears) = (before.direction.receives(), session.direction.receives());
-        let session = &*session;
-        if before.codec() != session.codec() || !hears {
+        let (codec, hears) = (session.codec(), session.direction.receives());
+        if before.codec() != codec {
             self.restart(ctx, media);
+        } else if !hears {
+            self.reset_jitter(ctx, media);
         }
         media.leg.sender.pause();
-        if hears && !heard {
+        if is_held(before.direction) {
             self.heard = ctx.now;
             self.stalled = false;
         }
@@ -125,10 +126,9 @@ impl Live {
         }
         ctx.memory.release(buf);
         ctx.counters.rtcp_received += 1;
-        if self.session.direction.receives() {
-            self.heard = ctx.now;
-            self.stalled = false;
-        } else {
+        self.heard = ctx.now;
+        self.stalled = false;
+        if is_held(self.session.direction) {
             self.held_rtcp = Some(ctx.now);
         }
         Ok(())
@@ -150,7 +150,7 @@ impl Live {
         if ctx.now.since(self.since) >= limits.duration {
             return Some(Reason::MaxDuration);
         }
-        if !self.session.direction.receives() {
+        if is_held(self.session.direction) {
             // Nothing has to come during a hold. But a peer that went on with RTCP and then stopped
             // is gone, too.
             let limit = limits.no_audio.max(HELD_RTCP_LIMIT);
@@ -353,6 +353,12 @@ impl Live {
         let codec = self.session.codec();
         media.jitter.reset(codec.clock_hz(), codec.rate_hz(), &mut ctx.memory);
     }
+}
+
+/// Whether one side has put the other on hold. A peer that holds us may say `sendonly` and play
+/// nothing at all: we listen, but cannot expect to hear anything.
+fn is_held(direction: Direction) -> bool {
+    direction != Direction::SendRecv
 }
 
 /// 20 ms at 16 kHz.

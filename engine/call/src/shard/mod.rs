@@ -198,14 +198,7 @@ impl Shard {
         memory: &mut M,
         job: impl FnOnce(&mut Call, &mut Context<'_, M>) -> Option<Reason>,
     ) -> bool {
-        let mut ctx = Context {
-            now,
-            call: call.id(),
-            leg,
-            memory: Lent::new(memory, &mut self.ledger),
-            counters: &mut self.counters,
-            outbox: &mut self.outbox,
-        };
+        let mut ctx = self.context(now, leg, call.id(), memory);
         match catch_unwind(AssertUnwindSafe(|| job(&mut call, &mut ctx))) {
             Ok(None) => {
                 self.table.put_back(leg.slot, call);
@@ -226,15 +219,8 @@ impl Shard {
         memory: &mut M,
         reason: Reason,
     ) {
-        let id: CallId = call.id();
-        let mut ctx = Context {
-            now,
-            call: id,
-            leg,
-            memory: Lent::new(memory, &mut self.ledger),
-            counters: &mut self.counters,
-            outbox: &mut self.outbox,
-        };
+        let id = call.id();
+        let mut ctx = self.context(now, leg, id, memory);
         let ending = catch_unwind(AssertUnwindSafe(|| call.close(&mut ctx, reason)));
         let ending = ending.unwrap_or_else(|_| call.ending(now, Reason::Fault, Quality::default()));
         if ending.reason == Reason::Fault {
@@ -246,6 +232,23 @@ impl Shard {
         self.table.forget(leg.slot, id);
         self.outbox.push(Output::Unlisten { leg });
         self.outbox.push(Output::Event(Event::Ended { call: id, ending, spent: call }));
+    }
+
+    fn context<'a, M: PacketMemory>(
+        &'a mut self,
+        now: MediaTime,
+        leg: LegKey,
+        call: CallId,
+        memory: &'a mut M,
+    ) -> Context<'a, M> {
+        Context {
+            now,
+            call,
+            leg,
+            memory: Lent::new(memory, &mut self.ledger),
+            counters: &mut self.counters,
+            outbox: &mut self.outbox,
+        }
     }
 }
 
