@@ -107,6 +107,22 @@ fn every_call_sends_exactly_one_packet_a_frame() {
 }
 
 #[test]
+fn a_call_that_ends_in_its_tick_costs_no_neighbour_a_packet() {
+    let mut world = World::new(30);
+    let short = Limits { duration: ms(500), ..LIMITS };
+    for id in 1..=30 {
+        let call = world.open(id, if id <= 10 { short } else { LIMITS }, None);
+        world.answer(call, session(CodecKind::Pcmu, &peer(id)));
+    }
+    world.run(ms(1_000));
+    assert_eq!(world.shard.calls(), 20);
+    for call in (11..=30).map(CallId) {
+        let times: Vec<_> = world.rtp(call).map(|(sent, _)| sent.at).collect();
+        assert!(times.windows(2).all(|pair| pair[1].since(pair[0]) == ms(20)), "{call:?}");
+    }
+}
+
+#[test]
 fn a_host_that_was_away_recovers_without_a_burst_and_the_clocks_stay_right() {
     for (away, skipped) in [(33, 0), (107, 4), (1_007, 49)] {
         let mut world = World::new(20);
