@@ -4,7 +4,7 @@ mod common;
 
 use common::{Caller, LIMITS, World, ms, payload_type, session};
 use vox_call::pipeline::{Agent, Prompt, tap};
-use vox_call::{CallId, Command, Component, Digits, Event, Input, LegKey, Outcome, Reason};
+use vox_call::{CallId, Command, Component, Digits, Event, Input, LegKey, Limits, Outcome, Reason};
 use vox_codecs::CodecKind;
 use vox_rtp::DropReason;
 
