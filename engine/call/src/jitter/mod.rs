@@ -5,7 +5,7 @@
 //! play ─► look ─► decide ─► do (playout: decode | conceal | stretch …) ─► … ─► 20 ms
 //! ```
 //!
-//! Read [`decide`] first: it says what a missing packet means, and everything else serves it.
+//! Read `decide.rs` first: it says what a missing packet means, and everything else serves it.
 //! Nothing here allocates after construction, reads a clock, or copies a packet.
 mod decide;
 mod delay;

@@ -1,8 +1,8 @@
 //! RTP in and out of one leg: latching, receiving, sending, RTCP.
 //!
 //! A datagram is sorted before anything is kept of it: classify → parse → payload type →
-//! direction → [latch](latch) → SSRC. Whatever falls out on the way is a counted
-//! [`DropReason`].
+//! direction → latch (`latch.rs` has the rules and their reasons) → SSRC. Whatever falls out on the
+//! way is a counted [`DropReason`].
 
 mod keypad;
 mod latch;
