@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rsipstack::dialog::DialogId;
 use rsipstack::sip::Request;
 use rsipstack::transaction::transaction::Transaction;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 /// What reaches a call's task from its peer.
 pub(super) enum Mail {
@@ -20,7 +20,10 @@ pub(super) enum Mail {
 
 /// The dialogs in progress. Cheap to clone.
 #[derive(Clone, Default)]
-pub(super) struct Dialogs(Arc<Mutex<Table>>);
+pub(super) struct Dialogs {
+    table: Arc<Mutex<Table>>,
+    over: Arc<Notify>,
+}
 
 #[derive(Default)]
 struct Table {
@@ -89,8 +92,20 @@ impl Dialogs {
         self.lock().open.len()
     }
 
+    /// Waits until there are none.
+    pub(super) async fn all_over(&self) {
+        loop {
+            let mut over = std::pin::pin!(self.over.notified());
+            over.as_mut().enable();
+            if self.len() == 0 {
+                return;
+            }
+            over.await;
+        }
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, Table> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -99,6 +114,8 @@ impl Drop for Registered {
         let mut table = self.dialogs.lock();
         table.open.remove(&self.id);
         table.asked.remove(&self.asked);
+        drop(table);
+        self.dialogs.over.notify_waiters();
     }
 }
 

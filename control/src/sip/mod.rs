@@ -35,7 +35,7 @@ pub use border::{Line, Switchboard};
 use journal::Journal;
 use mailbox::Dialogs;
 use sdp::MediaPolicy;
-use transport::Wire;
+use transport::{Stack, Wire};
 use uas::Uas;
 
 /// What the SIP side is started with.
@@ -50,8 +50,53 @@ pub struct SipConfig {
     pub media: MediaPolicy,
     /// RFC 3261's T1: 500 ms. Tests make it shorter.
     pub t1: Duration,
-    /// How long a bot's config may take before the caller hears it ring.
+    /// How long a bot's config may take before the caller is told that something goes on.
     pub ring_after: Duration,
+    /// What the caller is told then.
+    pub provisional: Provisional,
+    /// Bounds on what peers can make us hold.
+    pub limits: SipLimits,
+}
+
+/// The provisional response to a caller who waits for the bot's config.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Provisional {
+    /// 180: the phone plays its ringing tone.
+    #[default]
+    Ringing,
+    /// 183: the phone stays silent.
+    SessionProgress,
+}
+
+/// Bounds on what peers can make us hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SipLimits {
+    /// TCP connections at once, from peers and to them. A trunk uses one, a phone one; each costs
+    /// a descriptor and about 10 KB.
+    pub connections: usize,
+    /// How long a TCP connection without a call on it may say nothing.
+    pub idle: Duration,
+    /// From the first byte of a message on TCP to its last.
+    pub message: Duration,
+    /// Transactions in progress; above it requests go unanswered, and come again. A call start
+    /// holds one for as long as the bot's config is fetched and the ACK is out, so the default is
+    /// 30 s of 270 new calls a second. Some 4 KB each.
+    pub transactions: usize,
+    /// Answers kept for 64 × T1 to be repeated: the default is 1,000 requests a second. Some 2 KB
+    /// each.
+    pub answers: usize,
+}
+
+impl Default for SipLimits {
+    fn default() -> Self {
+        Self {
+            connections: 1_024,
+            idle: Duration::from_secs(120),
+            message: Duration::from_secs(10),
+            transactions: 8 * 1_024,
+            answers: 32 * 1_024,
+        }
+    }
 }
 
 impl SipConfig {
@@ -63,6 +108,8 @@ impl SipConfig {
             media: MediaPolicy::default(),
             t1: Duration::from_millis(500),
             ring_after: Duration::from_millis(300),
+            provisional: Provisional::default(),
+            limits: SipLimits::default(),
         }
     }
 }
@@ -99,8 +146,13 @@ impl SipServer {
             .with_option(timers(config.t1))
             .build();
         let incoming = endpoint.incoming_transactions().map_err(std::io::Error::other)?;
-        let (wire, local) =
-            Wire::bind(config.bind, endpoint.inner.clone(), journal.clone(), stop.clone()).await?;
+        let stack = Stack {
+            endpoint: endpoint.inner.clone(),
+            journal: journal.clone(),
+            limits: config.limits,
+            stop: stop.clone(),
+        };
+        let (wire, local) = Wire::bind(config.bind, stack).await?;
         let dialogs = Dialogs::default();
         let uas = Arc::new(Uas {
             board,
@@ -111,6 +163,7 @@ impl SipServer {
             advertised: SocketAddr::new(config.advertised.unwrap_or(local.ip()), local.port()),
             ack_limit: config.t1 * 64,
             ring_after: config.ring_after,
+            provisional: config.provisional,
         });
         let tasks = TaskTracker::new();
         tasks.spawn(wire.serve());
@@ -131,8 +184,10 @@ impl SipServer {
         SipCounts { dialogs: self.dialogs.len(), refused, dropped }
     }
 
-    /// Stops listening. Calls that are still up lose their signalling: end them first.
-    pub async fn stop(self) {
+    /// Stops listening. Calls are to be ended first; for as long as `grace` their BYEs are still
+    /// sent and answered.
+    pub async fn stop(self, grace: Duration) {
+        let _ = tokio::time::timeout(grace, self.dialogs.all_over()).await;
         self.stop.cancel();
         self.tasks.wait().await;
     }

@@ -12,6 +12,7 @@ use rsipstack::transaction::transaction::Transaction;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use super::Provisional;
 use super::border::Switchboard;
 use super::call::{CallTask, IncomingCall};
 use super::dialog::{Dialog, source};
@@ -35,8 +36,10 @@ pub(super) struct Uas<B> {
     pub(super) advertised: SocketAddr,
     /// 64 × T1 (RFC 3261 §17.1.1.1): how long an ACK is waited for.
     pub(super) ack_limit: Duration,
-    /// When a caller who still waits for the bot's config is told that it rings.
+    /// When a caller who still waits for the bot's config is told so.
     pub(super) ring_after: Duration,
+    /// With what.
+    pub(super) provisional: Provisional,
 }
 
 impl<B: Switchboard> Uas<B> {

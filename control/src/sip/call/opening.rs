@@ -6,6 +6,7 @@ use vox_call::Reason;
 use super::CallTask;
 use super::talking::Awaiting;
 use crate::calls::{AnswerError, CallFacts, OpenError};
+use crate::sip::Provisional;
 use crate::sip::border::{Line, Switchboard};
 use crate::sip::invite::ServerInvite;
 use crate::sip::mailbox::Mail;
@@ -30,7 +31,11 @@ impl<B: Switchboard> CallTask<B> {
                 opened = &mut opening => break opened,
                 () = &mut ring, if !ringing && !gone => {
                     ringing = true;
-                    invite.respond(self.dialog.response(&invite.request, StatusCode::Ringing));
+                    let status = match uas.provisional {
+                        Provisional::Ringing => StatusCode::Ringing,
+                        Provisional::SessionProgress => StatusCode::SessionProgress,
+                    };
+                    invite.respond(self.dialog.response(&invite.request, status));
                 }
                 mail = self.mailbox.recv() => gone |= self.mail_while_opening(invite, gone, mail),
             }

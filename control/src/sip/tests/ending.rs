@@ -2,14 +2,6 @@ use vox_call::Reason;
 
 use super::*;
 
-/// Answers a request of the server's.
-async fn ok(peer: &mut Peer, request: &str) {
-    let kept = ["Via:", "From:", "To:", "Call-ID:", "CSeq:"];
-    let lines = request.lines().filter(|line| kept.iter().any(|name| line.starts_with(name)));
-    let head: String = lines.map(|line| format!("{line}\r\n")).collect();
-    peer.send(&format!("SIP/2.0 200 OK\r\n{head}Content-Length: 0\r\n\r\n")).await;
-}
-
 #[tokio::test]
 async fn when_the_bot_hangs_up_the_caller_gets_a_bye() {
     for tcp in [false, true] {
@@ -20,7 +12,7 @@ async fn when_the_bot_hangs_up_the_caller_gets_a_bye() {
         board.hang_up(Reason::BotHungUp);
         let bye = peer.receive().await;
         assert!(bye.starts_with(&format!("BYE sip:al@{} SIP/2.0", peer.local)), "{bye}");
-        ok(&mut peer, &bye).await;
+        peer.answer(&bye).await;
         if !tcp {
             insta::assert_snapshot!(peer.transcript());
         }

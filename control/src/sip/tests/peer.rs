@@ -156,8 +156,16 @@ impl Peer {
 
     /// Waits for the connection to be closed by the server.
     pub(super) async fn expect_close(&mut self) {
-        let read = timeout(Duration::from_secs(20), self.read()).await.expect("nothing comes");
+        let read = timeout(Duration::from_secs(600), self.read()).await.expect("nothing comes");
         assert_eq!(read, None, "expected the connection to close");
+    }
+
+    /// Answers a request of the server's with 200.
+    pub(super) async fn answer(&mut self, request: &str) {
+        let kept = ["Via:", "From:", "To:", "Call-ID:", "CSeq:"];
+        let lines = request.lines().filter(|line| kept.iter().any(|name| line.starts_with(name)));
+        let head: String = lines.map(|line| format!("{line}\r\n")).collect();
+        self.send(&format!("SIP/2.0 200 OK\r\n{head}Content-Length: 0\r\n\r\n")).await;
     }
 
     /// INVITE, 100, 200, ACK.

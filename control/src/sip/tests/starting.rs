@@ -96,17 +96,24 @@ async fn an_ack_without_the_answer_we_need_ends_the_call() {
 }
 
 #[tokio::test]
-async fn a_caller_who_waits_for_the_bot_hears_it_ring() {
-    let (server, board) = server_with(|config| config.ring_after = Duration::ZERO).await;
-    let mut peer = Peer::udp(server.local_addr()).await;
-    let invite = peer.request("INVITE", "slow", 1, "", SDP);
-    peer.send(&invite).await;
-    peer.expect(100).await;
-    let ringing = peer.expect(180).await;
-    board.gate.notify_one();
-    let ok = peer.expect(200).await;
-    let to = |text: &str| text.lines().find(|l| l.starts_with("To:")).map(str::to_owned);
-    assert_eq!(to(&ringing), to(&ok), "one dialog");
+async fn a_caller_who_waits_for_the_bot_hears_it_ring_or_nothing() {
+    use crate::sip::Provisional::{Ringing, SessionProgress};
+    for (provisional, status) in [(Ringing, 180), (SessionProgress, 183)] {
+        let (server, board) = server_with(|config| {
+            config.ring_after = Duration::ZERO;
+            config.provisional = provisional;
+        })
+        .await;
+        let mut peer = Peer::udp(server.local_addr()).await;
+        let invite = peer.request("INVITE", "slow", 1, "", SDP);
+        peer.send(&invite).await;
+        peer.expect(100).await;
+        let early = peer.expect(status).await;
+        board.gate.notify_one();
+        let ok = peer.expect(200).await;
+        let to = |text: &str| text.lines().find(|l| l.starts_with("To:")).map(str::to_owned);
+        assert_eq!(to(&early), to(&ok), "one dialog");
+    }
 }
 
 #[tokio::test]

@@ -1,5 +1,8 @@
 use super::*;
 
+/// Long enough for a slow machine to begin a call after connecting.
+const IDLE: Duration = Duration::from_secs(2);
+
 #[tokio::test]
 async fn a_datagram_is_answered_refused_or_dropped_and_the_next_one_is_heard() {
     let (server, _) = server().await;
@@ -20,6 +23,8 @@ async fn a_datagram_is_answered_refused_or_dropped_and_the_next_one_is_heard() {
         (with("To: ", "X-To: "), Some(400)),
         (with("Via: ", "X-Via: "), None),
         (with(";tag=from-tag", ""), Some(400)),
+        (with("SIP/2.0/UDP ", "SIP/2.0"), Some(400)),
+        (with("\"Al\" <sip:al@example.net>", "\"Al <sip:"), Some(400)),
         (with("Max-Forwards: 70", "Max-Forwards: 0"), Some(483)),
         (with("Max-Forwards: 70", "Max-Forwards: 256"), Some(400)),
         (with("Max-Forwards: 70", "Max-Forwards: many"), Some(400)),
@@ -156,4 +161,73 @@ async fn a_call_outlives_the_connection_it_came_by() {
     let mut start = [0; 4];
     tokio::io::AsyncReadExt::read_exact(&mut stream, &mut start).await.unwrap();
     assert_eq!(&start, b"BYE ");
+}
+
+#[tokio::test]
+async fn a_stream_that_is_slow_is_closed() {
+    let (server, _) = server_with(|config| config.limits.message = QUICK).await;
+    let mut peer = Peer::tcp(server.local_addr()).await;
+    peer.send_raw(b"OPTIONS sip:echo@h SIP/2.0\r\nVia: ").await;
+    peer.expect_close().await;
+}
+
+#[tokio::test]
+async fn a_stream_that_is_idle_is_closed_unless_a_call_hangs_on_it() {
+    let (server, _) = server_with(|config| config.limits.idle = IDLE).await;
+    let mut calling = Peer::tcp(server.local_addr()).await;
+    let invite = calling.request("INVITE", "echo", 1, "", SDP);
+    calling.send(&invite).await;
+    calling.expect(100).await;
+    calling.expect(200).await;
+    let ack = calling.request("ACK", "echo", 1, "", "");
+    calling.send(&ack).await;
+    Peer::tcp(server.local_addr()).await.expect_close().await;
+    let bye = calling.request("BYE", "echo", 2, "", "");
+    calling.send(&bye).await;
+    calling.expect(200).await;
+}
+
+#[tokio::test]
+async fn no_more_streams_are_taken_than_there_is_room_for() {
+    let (server, _) = server_with(|config| config.limits.connections = 2).await;
+    let mut peers = Vec::new();
+    for _ in 0..2 {
+        let mut peer = Peer::tcp(server.local_addr()).await;
+        let options = peer.request("OPTIONS", "echo", 1, "", "");
+        peer.send(&options).await;
+        peer.expect(200).await;
+        peers.push(peer);
+    }
+    Peer::tcp(server.local_addr()).await.expect_close().await;
+    assert_eq!(server.counts().dropped, 1);
+}
+
+#[tokio::test]
+async fn more_calls_at_once_than_transactions_go_unanswered_and_come_again() {
+    let (server, board) = server_with(|config| config.limits.transactions = 1).await;
+    let mut first = Peer::udp(server.local_addr()).await;
+    let invite = first.request("INVITE", "slow", 1, "", SDP);
+    first.send(&invite).await;
+    first.expect(100).await;
+    let mut second = Peer::udp(server.local_addr()).await;
+    let options = second.request("OPTIONS", "echo", 1, "", "");
+    assert_eq!(second.repeat(&options).await, None);
+    board.gate.notify_one();
+    first.expect(200).await;
+    let ack = first.request("ACK", "slow", 1, "", "");
+    first.send(&ack).await;
+    while second.repeat(&options).await.is_none() {}
+}
+
+#[tokio::test]
+async fn a_server_that_stops_waits_for_the_last_bye() {
+    let (server, board) = server().await;
+    let mut peer = Peer::udp(server.local_addr()).await;
+    peer.call("echo", SDP).await;
+    board.hang_up(vox_call::Reason::WorkerStopped);
+    let stopping = tokio::spawn(server.stop(Duration::from_secs(600)));
+    let bye = peer.receive().await;
+    assert!(bye.starts_with("BYE ") && !stopping.is_finished());
+    peer.answer(&bye).await;
+    stopping.await.unwrap();
 }

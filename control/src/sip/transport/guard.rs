@@ -5,7 +5,9 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::SocketAddr;
 
+use rsipstack::dialog::DialogId;
 use rsipstack::sip::{Method, SipMessage, Transport};
+use rsipstack::transaction::key::{TransactionKey, TransactionRole};
 
 use super::head::{Head, NoHead};
 use crate::sip::reply::ALLOW;
@@ -48,7 +50,8 @@ pub(in crate::sip) fn inspect(raw: &[u8], transport: Transport, source: SocketAd
     let fault = match request_fault(&head, raw.len(), transport) {
         Some(fault) => fault,
         None => match parse(raw) {
-            Some(message) => return Verdict::Pass(message),
+            Some(message) if is_routable(&message) => return Verdict::Pass(message),
+            Some(_) => (400, "unreadable Via, From or To"),
             None => (400, "unreadable request"),
         },
     };
@@ -205,6 +208,17 @@ fn parse(raw: &[u8]) -> Option<Box<SipMessage>> {
         }
     }
     Some(Box::new(message))
+}
+
+/// Whether the stack can tell which transaction and dialog a request belongs to.
+fn is_routable(message: &SipMessage) -> bool {
+    match message {
+        SipMessage::Request(request) => {
+            TransactionKey::from_request(request, TransactionRole::Server).is_ok()
+                && DialogId::try_from((request, TransactionRole::Server)).is_ok()
+        }
+        SipMessage::Response(_) => true,
+    }
 }
 
 /// RFC 3581 §4: where the request really came from.

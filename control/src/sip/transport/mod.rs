@@ -20,34 +20,37 @@ use rsipstack::transport::udp::UdpConnection;
 use rsipstack::transport::{SipAddr, SipConnection};
 use tokio_util::sync::CancellationToken;
 
+use super::SipLimits;
 use super::journal::Journal;
 pub(super) use tcp::Tcp;
+
+/// What stands behind the wire.
+#[derive(Clone)]
+pub(super) struct Stack {
+    pub(super) endpoint: EndpointInnerRef,
+    pub(super) journal: Arc<Journal>,
+    pub(super) limits: SipLimits,
+    pub(super) stop: CancellationToken,
+}
 
 /// Both transports of the endpoint.
 #[derive(Clone)]
 pub(super) struct Wire {
-    endpoint: EndpointInnerRef,
+    stack: Stack,
     udp: UdpConnection,
     tcp: Arc<Tcp>,
-    journal: Arc<Journal>,
-    stop: CancellationToken,
 }
 
 impl Wire {
     /// Binds UDP and TCP to the same address. Port 0 takes one that both have free.
-    pub(super) async fn bind(
-        at: SocketAddr,
-        endpoint: EndpointInnerRef,
-        journal: Arc<Journal>,
-        stop: CancellationToken,
-    ) -> std::io::Result<(Self, SocketAddr)> {
+    pub(super) async fn bind(at: SocketAddr, stack: Stack) -> std::io::Result<(Self, SocketAddr)> {
         let (udp, tcp) = udp::bind_both(at).await?;
         let local = udp.local_addr()?;
-        let udp = UdpConnection::from_socket(Arc::new(udp), None, Some(stop.clone()))
+        let udp = UdpConnection::from_socket(Arc::new(udp), None, Some(stack.stop.clone()))
             .await
             .map_err(std::io::Error::other)?;
-        let tcp = Arc::new(Tcp::new(tcp, local));
-        Ok((Self { endpoint, udp, tcp, journal, stop }, local))
+        let tcp = Arc::new(Tcp::new(tcp, local, stack.limits.connections));
+        Ok((Self { stack, udp, tcp }, local))
     }
 
     /// Reads until stopped.
@@ -75,7 +78,7 @@ impl Wire {
 
     /// The stack's endpoint.
     pub(super) fn endpoint(&self) -> EndpointInnerRef {
-        self.endpoint.clone()
+        self.stack.endpoint.clone()
     }
 
     /// Hands a message to the stack, unless the stack has too much in hand already.
@@ -84,24 +87,25 @@ impl Wire {
         let opens = matches!(&message, SipMessage::Request(request)
             if request.method != rsipstack::sip::Method::Ack);
         if opens && self.is_overloaded() {
-            return self.journal.dropped(source, "too many transactions");
+            return self.stack.journal.dropped(source, "too many transactions");
         }
         let Ok(message) = SipConnection::update_msg_received(message, source, transport) else {
-            return self.journal.dropped(source, "unreadable Via");
+            return self.stack.journal.dropped(source, "unreadable Via");
         };
         let from = SipAddr { r#type: Some(transport), addr: source.into() };
-        let handed = self.endpoint.on_received_message(message, connection, &from);
+        let handed = self.stack.endpoint.on_received_message(message, connection, &from);
         // A repeated answer is sent from in here: a peer that does not read must not hold us.
         match tokio::time::timeout(WRITE_LIMIT, handed).await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => self.journal.dropped(source, &error.to_string()),
-            Err(_) => self.journal.dropped(source, "peer does not read"),
+            Ok(Err(error)) => self.stack.journal.dropped(source, &error.to_string()),
+            Err(_) => self.stack.journal.dropped(source, "peer does not read"),
         }
     }
 
     fn is_overloaded(&self) -> bool {
-        self.endpoint.transactions.len() >= RUNNING_MAX
-            || self.endpoint.finished_transactions.len() >= FINISHED_MAX
+        let (endpoint, limits) = (&self.stack.endpoint, &self.stack.limits);
+        endpoint.transactions.len() >= limits.transactions
+            || endpoint.finished_transactions.len() >= limits.answers
     }
 }
 
@@ -120,8 +124,3 @@ pub(super) fn local_ip_towards(bound: IpAddr, peer: SocketAddr) -> IpAddr {
 
 /// How long a write to one peer may take.
 pub(super) const WRITE_LIMIT: Duration = Duration::from_secs(2);
-/// Transactions in progress: a call start holds one for as long as the bot's config is fetched and
-/// the ACK is out, so this is 30 s of 270 new calls a second. Some 4 KB each.
-const RUNNING_MAX: usize = 8 * 1024;
-/// Answers kept for 32 s to be repeated: 1,000 requests a second. Some 2 KB each.
-const FINISHED_MAX: usize = 32 * 1024;

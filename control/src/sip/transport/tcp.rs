@@ -31,8 +31,8 @@ pub(in crate::sip) struct Anchor {
 }
 
 impl Tcp {
-    pub(super) fn new(listener: TcpListener, local: SocketAddr) -> Self {
-        let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    pub(super) fn new(listener: TcpListener, local: SocketAddr, connections: usize) -> Self {
+        let room = Arc::new(Semaphore::new(connections));
         Self { listener, local, room, open: Mutex::default() }
     }
 
@@ -54,13 +54,13 @@ impl Tcp {
 pub(super) async fn serve(wire: &Wire) {
     loop {
         let accepted = tokio::select! {
-            () = wire.stop.cancelled() => return,
+            () = wire.stack.stop.cancelled() => return,
             accepted = wire.tcp.listener.accept() => accepted,
         };
         match accepted {
             Ok((stream, peer)) => {
                 if adopt(wire, stream, peer).is_none() {
-                    wire.journal.dropped(peer, "too many connections");
+                    wire.stack.journal.dropped(peer, "too many connections");
                 }
             }
             // Out of descriptors: accepting again at once would spin.
@@ -89,7 +89,7 @@ fn adopt(wire: &Wire, stream: TcpStream, peer: SocketAddr) -> Option<Arc<Anchor>
     let _ = stream.set_nodelay(true);
     let local = SipAddr { r#type: Some(Transport::Tcp), addr: wire.tcp.local.into() };
     let connection =
-        TcpConnection::from_stream(stream, local, Some(wire.stop.child_token())).ok()?;
+        TcpConnection::from_stream(stream, local, Some(wire.stack.stop.child_token())).ok()?;
     let anchor = Arc::new(Anchor { connection, _room: room });
     wire.tcp.register(peer, &anchor);
     tokio::spawn(read(wire.clone(), anchor.clone(), peer));
@@ -121,9 +121,9 @@ async fn read_until_end(
     // When the message that is coming in has to be whole.
     let mut whole_by = None;
     loop {
-        let limit = whole_by.unwrap_or_else(|| Instant::now() + IDLE_LIMIT);
+        let limit = whole_by.unwrap_or_else(|| Instant::now() + wire.stack.limits.idle);
         let read = tokio::select! {
-            () = wire.stop.cancelled() => return "stopped",
+            () = wire.stack.stop.cancelled() => return "stopped",
             read = tokio::time::timeout_at(limit, half.read(&mut buffer)) => read,
         };
         let len = match read {
@@ -145,7 +145,7 @@ async fn read_until_end(
         whole_by = match (framing.is_waiting(), whole_by) {
             (false, _) => None,
             (true, Some(by)) if !cut_some => Some(by),
-            (true, _) => Some(Instant::now() + MESSAGE_LIMIT),
+            (true, _) => Some(Instant::now() + wire.stack.limits.message),
         };
     }
 }
@@ -172,10 +172,10 @@ async fn handle_frames(
                 wire.pass(*message, connection, peer).await;
             }
             Verdict::Refuse(refusal) => {
-                wire.journal.refused(peer, refusal.status, refusal.why);
+                wire.stack.journal.refused(peer, refusal.status, refusal.why);
                 write(anchor, &refusal.response).await;
             }
-            Verdict::Drop(why) => wire.journal.dropped(peer, why),
+            Verdict::Drop(why) => wire.stack.journal.dropped(peer, why),
         }
     }
     Ok(cut)
@@ -186,10 +186,10 @@ async fn lose(wire: &Wire, anchor: &Arc<Anchor>, lost: Lost, peer: SocketAddr) {
     let head = lost.head.as_deref().and_then(|bytes| Head::cut(bytes).ok());
     match head.map(|head| refuse(&head, 400, lost.why, peer)) {
         Some(Verdict::Refuse(refusal)) => {
-            wire.journal.refused(peer, refusal.status, refusal.why);
+            wire.stack.journal.refused(peer, refusal.status, refusal.why);
             write(anchor, &refusal.response).await;
         }
-        _ => wire.journal.dropped(peer, lost.why),
+        _ => wire.stack.journal.dropped(peer, lost.why),
     }
 }
 
@@ -197,13 +197,6 @@ async fn write(anchor: &Arc<Anchor>, bytes: &[u8]) {
     let _ = tokio::time::timeout(WRITE_LIMIT, anchor.connection.inner.send_raw(bytes)).await;
 }
 
-/// Connections at once, from peers and to them. A trunk uses one, a phone one; each costs a
-/// descriptor and about 10 KB.
-const CONNECTIONS_MAX: usize = 1_024;
-/// A connection with no call on it that says nothing.
-const IDLE_LIMIT: Duration = Duration::from_secs(120);
-/// From the first byte of a message to its last.
-const MESSAGE_LIMIT: Duration = Duration::from_secs(10);
 /// To reach a peer that we have a request for.
 const CONNECT_LIMIT: Duration = Duration::from_secs(4);
 /// After a failed accept.

@@ -26,7 +26,7 @@ pub(super) async fn serve(wire: &Wire) {
     let mut buffer = vec![0; DATAGRAM_MAX];
     loop {
         let received = tokio::select! {
-            () = wire.stop.cancelled() => return,
+            () = wire.stack.stop.cancelled() => return,
             received = wire.udp.recv_raw(&mut buffer) => received,
         };
         // An ICMP error of an earlier send shows up here; the socket goes on.
@@ -49,10 +49,10 @@ async fn handle(wire: &Wire, datagram: &[u8], source: SocketAddr, from: &SipAddr
             wire.pass(*message, SipConnection::Udp(wire.udp.clone()), source).await;
         }
         Verdict::Refuse(refusal) => {
-            wire.journal.refused(source, refusal.status, refusal.why);
+            wire.stack.journal.refused(source, refusal.status, refusal.why);
             let _ = wire.udp.send_raw(&refusal.response, from).await;
         }
-        Verdict::Drop(why) => wire.journal.dropped(source, why),
+        Verdict::Drop(why) => wire.stack.journal.dropped(source, why),
     }
 }
 
