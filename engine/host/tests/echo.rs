@@ -2,6 +2,7 @@
 
 mod common;
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use common::{Caller, LIMITS, Rig, is_the_tone, ports_for, session, talk};
@@ -121,36 +122,41 @@ fn a_recording_holds_both_sides_on_their_channels_for_as_long_as_the_call() {
 #[test]
 fn a_recording_that_cannot_be_written_says_so_and_disturbs_no_call() {
     let directory = tempfile::tempdir().unwrap();
-    let mut rig = Rig::new(2);
-    let options = |name: &str| RecordingOptions {
-        path: directory.path().join(name),
-        rate_hz: 8_000,
-        channels: 2,
-    };
-    let mut callers: Vec<_> = ["nowhere/a.wav", "b.wav"]
-        .into_iter()
-        .map(|name| {
+    let good = directory.path().join("good.wav");
+    let nowhere = directory.path().join("nowhere/a.wav");
+    let full = PathBuf::from("/dev/full");
+    let options =
+        |path: &Path, rate_hz| RecordingOptions { path: path.into(), rate_hz, channels: 2 };
+    let rows = [
+        (options(&good, 8_000), None),
+        (options(&nowhere, 8_000), Some("nowhere/a.wav")),
+        (options(&full, 8_000), Some("/dev/full")),
+        (options(&directory.path().join("odd.wav"), 11_025), Some("not 11025 Hz")),
+    ];
+    let mut rig = Rig::new(rows.len());
+    let mut callers: Vec<_> = rows
+        .iter()
+        .map(|(options, _)| {
             let caller = Caller::new();
-            let live = rig.echo(&caller, Some(options(name)));
+            let live = rig.echo(&caller, Some(options.clone()));
             (caller, live)
         })
         .collect();
     talk(&mut callers, |callers| callers.iter().all(|(caller, _)| caller.hears_the_tone()));
-    for (_, live) in &callers {
+    for ((_, live), (_, expected)) in callers.iter().zip(&rows) {
         rig.hang_up(live.call);
-    }
-    for (i, (_, live)) in callers.iter().enumerate() {
         let at = rig.wait_for(
             "Recorded",
             |event| matches!(event, EngineEvent::Recorded { call, .. } if *call == live.call),
         );
         let EngineEvent::Recorded { error, .. } = &rig.heard[at] else { panic!() };
-        match (i, error) {
-            (0, Some(said)) => assert!(said.contains("nowhere/a.wav"), "{said}"),
-            (1, None) => {}
-            other => panic!("{other:?}"),
+        match (error, expected) {
+            (None, None) => {}
+            (Some(said), Some(expected)) if said.contains(expected) => {}
+            _ => panic!("{error:?}, expected {expected:?}"),
         }
     }
+    assert!(Wav::parse(&std::fs::read(&good).unwrap()).unwrap().frames() >= 1_600);
 }
 
 #[test]
