@@ -138,8 +138,8 @@ impl Pace {
 const LONGER_TICKS: u32 = 2;
 /// Shortening is never urgent.
 const SHORTER_TICKS: u32 = 5;
-/// Quiet for 80 ms is a pause between words and not a stop consonant.
-const QUIET_TICKS: u32 = 4;
+/// Quiet for 60 ms is a pause between words and not a stop consonant.
+const QUIET_TICKS: u32 = 3;
 /// Stretches on one tick of a pause.
 const STRETCHES_MAX: u32 = 8;
 /// Without a pause for 7 s, speech goes faster. 500 ms are then gone within 10 s.

@@ -1,7 +1,8 @@
 //! What the buffer promises, on networks that test it.
 use std::time::Duration;
 
-use vox_codecs::{CodecKind, Decoder};
+use vox_codecs::opus::Settings;
+use vox_codecs::{CodecKind, Decoder, Encoder};
 
 use super::network::{Network, Random};
 use super::rig::{Heard, Packet, Rig, breathless, call, encode, voice};
@@ -72,7 +73,7 @@ fn odd_packet_sizes_are_played_whole() {
             for packet in encode(kind, 1, chunk) {
                 payload.extend_from_slice(&packet.payload);
             }
-            let mut encoder = vox_codecs::Encoder::new(kind);
+            let mut encoder = Encoder::new(kind);
             payload.resize(samples, 0);
             encoder.encode(chunk, &mut payload);
             packets.push(Packet {
@@ -210,24 +211,49 @@ fn random_loss_is_concealed_for_its_time_and_moves_nothing() {
     }
 }
 
-#[test]
-fn opus_recovers_what_it_can_from_the_next_packet() {
-    use vox_codecs::opus::Settings;
-    let kind = CodecKind::Opus;
-    let pcm = voice(16_000, 20);
-    let mut encoder = vox_codecs::Encoder::with_opus_settings(kind, Settings::default());
-    encoder.set_expected_loss(20);
-    let mut packets = encode(kind, 20, &pcm);
-    for (packet, chunk) in packets.iter_mut().zip(pcm.chunks_exact(320)) {
+/// `pcm` in packets of 20 ms from an Opus encoder with such settings.
+fn encode_opus(settings: Settings, pcm: &[i16]) -> Vec<Packet> {
+    let mut encoder = Encoder::with_opus_settings(CodecKind::Opus, settings);
+    let mut packets = encode(CodecKind::Opus, 20, pcm);
+    for (packet, frame) in packets.iter_mut().zip(pcm.chunks_exact(320)) {
         packet.payload = vec![0; 1_500];
-        let len = encoder.encode(chunk, &mut packet.payload);
+        let len = encoder.encode(frame, &mut packet.payload);
         packet.payload.truncate(len);
     }
+    packets
+}
+
+#[test]
+fn opus_recovers_what_it_can_from_the_next_packet() {
+    let settings = Settings { expected_loss_percent: 20, ..Settings::default() };
+    let packets = encode_opus(settings, &voice(16_000, 20));
     for jitter_us in [0, 40 * MS] {
         let network = Network { loss: 50, jitter_us, ..Network::clean() };
-        let stats = call(kind, &packets, &network).stats();
+        let stats = call(CodecKind::Opus, &packets, &network).stats();
         assert!(stats.recovered * 3 > stats.lost * 2, "{stats:?}");
     }
+}
+
+#[test]
+fn opus_dtx_pauses_are_its_own_noise_and_no_loss() {
+    let mut pcm = voice(16_000, 12);
+    for second in pcm.chunks_mut(16_000).skip(1).step_by(2) {
+        second.fill(0);
+    }
+    let mut packets = encode_opus(Settings { dtx: true, ..Settings::default() }, &pcm);
+    let all = packets.len();
+    // RFC 7587 §3.1.3: frames of one byte need not be sent.
+    packets.retain(|packet| packet.payload.len() > 2);
+    assert!(packets.len() < all - 200, "{} of {all}", packets.len());
+    for (index, packet) in packets.iter_mut().enumerate() {
+        packet.seq = index as u16;
+    }
+    let heard = call(CodecKind::Opus, &packets, &Network::clean());
+    let stats = heard.stats();
+    assert_eq!((stats.lost, stats.late, stats.undecodable), (0, 0, 0), "{stats:?}");
+    // Only what follows the last packet.
+    assert!(stats.concealed <= Duration::from_millis(1_220), "{stats:?}");
+    assert!(stats.delay_mean <= Duration::from_millis(24), "{stats:?}");
 }
 
 #[test]

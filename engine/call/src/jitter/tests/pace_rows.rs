@@ -58,7 +58,7 @@ fn shortens(slack_ms: i64, quiet: impl Fn(usize) -> bool) -> (Option<usize>, usi
 #[test]
 fn a_long_delay_shrinks_in_pauses_and_in_speech_only_when_none_comes() {
     assert_eq!(shortens(500, |_| true), (Some(4), 996), "a pause");
-    assert_eq!(shortens(500, |tick| tick % 4 > 0), (Some(354), 323), "stop consonants");
+    assert_eq!(shortens(500, |tick| tick % 3 > 0), (Some(354), 323), "stop consonants");
     assert_eq!(shortens(500, |tick| tick == 203), (Some(354), 323), "speech, far off");
     assert_eq!(shortens(50, |_| false), (Some(354), 162), "speech, not far off");
 }
