@@ -89,8 +89,15 @@ impl<B: Switchboard> CallTask<B> {
 
     async fn run(mut self, invite: Arc<ServerInvite>, slot: B::Slot, facts: CallFacts) {
         let Some(mut line) = self.open(&invite, slot, facts).await else { return };
-        match self.answer(&invite, &line).await {
-            Ok(awaiting) => self.talk(&mut line, awaiting).await,
+        let described = self.describe(&invite.request, &line).await;
+        if self.is_gone_meanwhile(&invite) {
+            return line.close(Reason::CallerCancelled);
+        }
+        match described {
+            Ok(description) => {
+                let awaiting = self.accept(&invite, description);
+                self.talk(&mut line, awaiting).await;
+            }
             Err(refused) => {
                 line.close(Reason::SignallingFailed);
                 self.refuse_invite(&invite, &refused);

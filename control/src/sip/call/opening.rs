@@ -1,4 +1,4 @@
-use rsipstack::sip::{Method, StatusCode};
+use rsipstack::sip::{Method, Request, StatusCode};
 use rsipstack::transaction::transaction::Transaction;
 use tokio::time::Instant;
 use vox_call::Reason;
@@ -50,6 +50,15 @@ impl<B: Switchboard> CallTask<B> {
         None
     }
 
+    /// Whether the caller gave up while the answer was being made.
+    pub(super) fn is_gone_meanwhile(&mut self, invite: &ServerInvite) -> bool {
+        let mut gone = false;
+        while let Ok(mail) = self.mailbox.try_recv() {
+            gone |= self.mail_while_opening(invite, gone, Some(mail));
+        }
+        gone
+    }
+
     /// Whether the caller is gone after this.
     fn mail_while_opening(&self, invite: &ServerInvite, gone: bool, mail: Option<Mail>) -> bool {
         match mail {
@@ -89,29 +98,34 @@ impl<B: Switchboard> CallTask<B> {
         invite.respond(response);
     }
 
-    /// Answers the INVITE: with an answer to its offer, or with an offer of ours.
-    pub(super) async fn answer(
+    /// Our side of the session that an INVITE asks for: an answer to its offer, put into effect, or
+    /// an offer of ours when it has none.
+    pub(super) async fn describe(
         &mut self,
-        invite: &ServerInvite,
+        invite: &Request,
         line: &B::Line,
-    ) -> Result<Awaiting, Refused> {
+    ) -> Result<Description, Refused> {
         let rtp = self.media_address(line);
-        let offered = offer(&invite.request)?;
-        let description = match offered {
-            Some(offer) => {
-                let (agreement, text) = self.session.answer(offer, rtp)?;
-                line.answer(agreement.into_session()).await.map_err(unanswerable)?;
-                text
-            }
-            None => self.session.offer(rtp),
+        let Some(offer) = offer(invite)? else {
+            return Ok(Description { sdp: self.session.offer(rtp), our_offer: true });
         };
-        invite.respond(self.dialog.response_with_sdp(&invite.request, &description));
-        Ok(Awaiting {
-            cseq: invite.cseq,
-            our_offer: offered.is_none(),
-            until: Instant::now() + self.uas.ack_limit,
-        })
+        let (agreement, sdp) = self.session.answer(offer, rtp)?;
+        line.answer(agreement.into_session()).await.map_err(unanswerable)?;
+        Ok(Description { sdp, our_offer: false })
     }
+
+    /// Answers an INVITE with 200; its ACK is waited for from now on.
+    pub(super) fn accept(&self, invite: &ServerInvite, description: Description) -> Awaiting {
+        invite.respond(self.dialog.response_with_sdp(&invite.request, &description.sdp));
+        let until = Instant::now() + self.uas.ack_limit;
+        Awaiting { cseq: invite.cseq, our_offer: description.our_offer, until }
+    }
+}
+
+/// What goes into a 200.
+pub(super) struct Description {
+    sdp: String,
+    our_offer: bool,
 }
 
 /// What a caller is told about a call that did not open.

@@ -152,10 +152,10 @@ impl<B: Switchboard> CallTask<B> {
         }
         let limit = self.uas.ack_limit * 2;
         let invite = ServerInvite::start(tx, self.mail.clone(), limit);
-        match self.answer(&invite, line).await {
-            Ok(open) => {
+        match self.describe(&invite.request, line).await {
+            Ok(description) => {
                 self.dialog.refresh_target(&invite.request);
-                *awaiting = Some(open);
+                *awaiting = Some(self.accept(&invite, description));
             }
             // The session stays as it was.
             Err(refused) => self.refuse_invite(&invite, &refused),

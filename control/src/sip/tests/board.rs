@@ -120,6 +120,10 @@ impl Line for TestLine {
         let (pt, remote, direction) = (media.payload_type, media.remote, media.direction);
         self.board.write(format!("media {codec}/{pt} {remote} {direction:?}"));
         match self.dialed.as_str() {
+            "thoughtful" => {
+                self.board.gate.notified().await;
+                Ok(())
+            }
             "mute" => Err(AnswerError::Agent("test".into())),
             _ => Ok(()),
         }

@@ -79,6 +79,24 @@ async fn cancel_ends_a_call_that_is_not_answered_yet() {
 }
 
 #[tokio::test]
+async fn cancel_ends_a_call_whose_answer_is_being_made() {
+    let (server, board) = server().await;
+    let mut peer = Peer::udp(server.local_addr()).await;
+    let invite = peer.request("INVITE", "thoughtful", 1, "", SDP);
+    peer.send(&invite).await;
+    peer.expect(100).await;
+    board.next().await;
+    assert_eq!(board.next().await, "media PCMU/0 127.0.0.1:4000 SendRecv");
+    let cancel = peer.request_in_branch(peer.branch(), "CANCEL", "thoughtful", 1, "", "");
+    peer.send(&cancel).await;
+    peer.expect(200).await;
+    // On this one thread, the call's mail is written before we read the answer.
+    board.gate.notify_one();
+    peer.expect(487).await;
+    assert_eq!(board.next().await, "close CallerCancelled");
+}
+
+#[tokio::test]
 async fn a_cancel_that_comes_too_late_or_for_nothing_changes_nothing() {
     let (server, board) = server().await;
     let mut peer = Peer::udp(server.local_addr()).await;
