@@ -184,10 +184,10 @@ impl SipServer {
         SipCounts { dialogs: self.dialogs.len(), refused, dropped }
     }
 
-    /// Stops listening. Calls are to be ended first; for as long as `grace` their BYEs are still
-    /// sent and answered.
-    pub async fn stop(self, grace: Duration) {
-        let _ = tokio::time::timeout(grace, self.dialogs.all_over()).await;
+    /// Stops listening. Calls are to be ended first; for a moment their BYEs are still sent and
+    /// answered.
+    pub async fn stop(self) {
+        let _ = tokio::time::timeout(STOP_LIMIT, self.dialogs.all_over()).await;
         self.stop.cancel();
         self.tasks.wait().await;
     }
@@ -206,6 +206,9 @@ async fn run_timers(endpoint: EndpointInnerRef, stop: CancellationToken) {
     }
 }
 
+/// How long the last BYEs may take. Peers that are there answer within a round trip; T1 and its
+/// first repeats are in it.
+const STOP_LIMIT: Duration = Duration::from_secs(4);
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
 /// How long a name in a Contact or Route may take to resolve.
 const RESOLVE_LIMIT: Duration = Duration::from_secs(2);

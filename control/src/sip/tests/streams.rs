@@ -225,7 +225,7 @@ async fn a_server_that_stops_waits_for_the_last_bye() {
     let mut peer = Peer::udp(server.local_addr()).await;
     peer.call("echo", SDP).await;
     board.hang_up(vox_call::Reason::WorkerStopped);
-    let stopping = tokio::spawn(server.stop(Duration::from_secs(600)));
+    let stopping = tokio::spawn(server.stop());
     let bye = peer.receive().await;
     assert!(bye.starts_with("BYE ") && !stopping.is_finished());
     peer.answer(&bye).await;
