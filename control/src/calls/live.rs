@@ -1,42 +1,63 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{OnceCell, watch};
 use vox_call::{CallId, Digits, MediaSession, Reason};
-use vox_engine::{Engine, Refused};
+use vox_engine::Refused;
+
+use super::Calls;
+use crate::bots::AgentPlan;
 
 /// A call that holds a slot and ports. The signalling side keeps it for as long as its dialog
 /// lives; dropping it earlier ends the call as [`Reason::SignallingFailed`].
 #[derive(Debug)]
 pub struct LiveCall {
-    call: CallId,
-    rtp: SocketAddr,
-    engine: Engine,
-    ended: watch::Receiver<Option<Reason>>,
+    pub(super) call: CallId,
+    pub(super) rtp: SocketAddr,
+    pub(super) plan: AgentPlan,
+    pub(super) calls: Calls,
+    pub(super) ended: watch::Receiver<Option<Reason>>,
+    /// Set by the first answer.
+    pub(super) agent: OnceCell<()>,
 }
 
 impl LiveCall {
-    /// Media was agreed. The first time, the agent is built for the codec's rate and starts; later
-    /// ones (hold, codec, address) only change the media.
+    /// Media was agreed. The first time, the agent is built for the codec's rate and starts, and so
+    /// does the recording; later ones (hold, codec, address) only change the media.
     pub async fn answer(&self, media: MediaSession) -> Result<(), AnswerError> {
-        self.engine.answer(self.call, media).map_err(AnswerError::Refused)
+        let codec = media.codec();
+        self.agent.get_or_try_init(|| self.start(codec.rate_hz())).await?;
+        self.calls.engine().answer(self.call, media).map_err(AnswerError::Refused)?;
+        if let Some(digits) = self.calls.answered(self.call, codec) {
+            self.calls.engine().digits(self.call, digits).map_err(AnswerError::Refused)?;
+        }
+        Ok(())
+    }
+
+    async fn start(&self, rate_hz: u32) -> Result<(), AnswerError> {
+        let agent = self.calls.bots().build(&self.plan, rate_hz).await;
+        let agent = agent.map_err(AnswerError::Agent)?;
+        self.calls.record(self.call, rate_hz);
+        self.calls.engine().attach(self.call, agent).map_err(AnswerError::Refused)
     }
 
     /// Ends the call. Harmless when it is over already; [`ended`](Self::ended) tells when it is.
     pub fn close(&self, reason: Reason) {
-        let _ = self.engine.close(self.call, reason);
+        if let Err(refused) = self.calls.engine().close(self.call, reason) {
+            tracing::debug!(call_id = self.call.0, "close: {refused}");
+        }
     }
 
     /// The caller pressed a key and said so by signalling (SIP INFO). Joins the digits heard in
     /// media: a press that came both ways counts once.
     pub fn digit_from_signalling(&self, digit: char, duration: Duration) {
-        let _ = (digit, duration);
+        self.calls.digit_from_signalling(self.call, digit, duration);
     }
 
     /// Sends digits to the caller.
     pub fn send_digits(&self, digits: &str) -> Result<(), BadDigits> {
         let digits = Digits::new(digits).ok_or(BadDigits::NotDtmf)?;
-        self.engine.digits(self.call, digits).map_err(BadDigits::Refused)
+        self.calls.engine().digits(self.call, digits).map_err(BadDigits::Refused)
     }
 
     /// Resolves when the call is over, whoever ended it. The signalling then sends BYE, CANCEL or
@@ -61,7 +82,9 @@ impl LiveCall {
 
 impl Drop for LiveCall {
     fn drop(&mut self) {
-        self.close(Reason::SignallingFailed);
+        if self.ended.borrow().is_none() {
+            self.close(Reason::SignallingFailed);
+        }
     }
 }
 

@@ -2,39 +2,187 @@
 //!
 //! Whoever speaks with the caller's side (SIP today) goes: [`Calls::admit`] → [`Calls::open`] →
 //! [`LiveCall::answer`] → ([`LiveCall::ended`] | [`LiveCall::close`]). Everything behind it (slot,
-//! media engine, recording, result) is given back by this module, whatever happens.
+//! media engine, recording, result) is given back by this module, whatever happens:
+//!
+//! ```text
+//! admit ─► open ─► live ─► ended ─────────► recorded ─► result in the outbox
+//!  slot     ports   agent   slot free again   (10 s at most)
+//! ```
 
+mod digits;
+mod finish;
+mod journal;
 mod live;
+mod outcome;
+mod pump;
 mod slots;
+mod table;
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use vox_engine::Engine;
+use tokio::sync::{OnceCell, watch};
+use vox_call::{Limits, Reason};
+use vox_contracts::BotConfig;
+use vox_engine::{CallOptions, Engine, Events, Refused};
+
+use crate::bots::Bots;
+use crate::delivery::{Outbox, Spool};
+use crate::metrics::Counters;
 
 pub use live::{AnswerError, BadDigits, LiveCall};
 pub use slots::{Refusal, Slot, Slots};
+pub use vox_contracts::CallDirection;
+
+use table::{Entry, Table};
 
 /// The worker's calls. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Calls(Arc<Inner>);
 
+/// What calls are made of.
+#[derive(Debug)]
+pub struct Parts {
+    /// Places.
+    pub slots: Slots,
+    /// Media.
+    pub engine: Engine,
+    /// Who answers.
+    pub bots: Bots,
+    /// Where recordings wait for the store.
+    pub spool: Spool,
+    /// Where results wait for the Backend.
+    pub outbox: Outbox,
+    /// How calls ended.
+    pub counters: Arc<Counters>,
+    /// How long a call may be open without an answer.
+    pub answer_limit: Duration,
+}
+
 #[derive(Debug)]
 struct Inner {
-    slots: Slots,
-    engine: Engine,
+    parts: Parts,
+    table: Table,
+    /// Calls whose result is not on disk yet.
+    unfinished: watch::Sender<usize>,
 }
 
 impl Calls {
+    /// Starts handing the engine's events to their calls, on the current runtime.
+    pub fn start(parts: Parts, events: Events) -> std::io::Result<Self> {
+        let unfinished = watch::Sender::new(0);
+        let this = Self(Arc::new(Inner { parts, table: Table::default(), unfinished }));
+        pump::start(events, this.clone())?;
+        Ok(this)
+    }
+
     /// Takes exactly one slot, before any side effect. Dropping it gives it back.
     pub fn admit(&self) -> Result<Slot, Refusal> {
-        self.0.slots.admit()
+        let admitted = self.0.parts.slots.admit();
+        if let Err(refusal) = &admitted {
+            self.0.parts.counters.refused(match refusal {
+                Refusal::Full => "at_capacity",
+                Refusal::Draining => "draining",
+            });
+        }
+        admitted
     }
 
     /// Fetches the bot's config and opens the call in the engine. On an error the slot is free
     /// again, and a result is written when a session was already created for the call.
     pub async fn open(&self, slot: Slot, facts: CallFacts) -> Result<LiveCall, OpenError> {
-        let _ = (slot, &self.0.engine);
-        Err(OpenError::NoSuchBot(facts.dialed))
+        let opened = match self.0.parts.bots.config(&facts).await {
+            Ok(bot) => self.open_for(slot, facts.clone(), bot).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = &opened {
+            self.0.parts.counters.refused(error.name());
+            tracing::warn!(
+                dialed = facts.dialed,
+                stream_id = facts.stream_id,
+                "call refused: {error}"
+            );
+        }
+        opened
+    }
+
+    async fn open_for(
+        &self,
+        slot: Slot,
+        facts: CallFacts,
+        bot: BotConfig,
+    ) -> Result<LiveCall, OpenError> {
+        let plan = match self.0.parts.bots.plan(&bot).await {
+            Ok(plan) => plan,
+            Err(error) => return Err(self.never_opened(facts, bot, error)),
+        };
+        let seconds = |seconds: u32| Duration::from_secs(seconds.into());
+        let limits = Limits {
+            answer: self.0.parts.answer_limit,
+            no_audio: seconds(bot.no_audio_seconds),
+            duration: seconds(bot.max_call_duration_seconds),
+        };
+        let (tell_ended, ended) = watch::channel(None);
+        let entry = Entry::new(slot, facts, bot, tell_ended);
+        let options = CallOptions { limits, recording: None };
+        // The table is locked meanwhile: no event can arrive before its call is there.
+        let opened = self.0.table.insert_with(entry, || self.engine().open(options));
+        match opened {
+            Ok(opened) => {
+                self.0.unfinished.send_modify(|unfinished| *unfinished += 1);
+                Ok(LiveCall {
+                    call: opened.call,
+                    rtp: opened.rtp,
+                    plan,
+                    calls: self.clone(),
+                    ended,
+                    agent: OnceCell::new(),
+                })
+            }
+            Err((entry, refused)) => {
+                let error = match refused {
+                    Refused::NoPorts => OpenError::NoPorts,
+                    refused => OpenError::Refused(refused),
+                };
+                Err(self.never_opened(entry.facts, entry.bot, error))
+            }
+        }
+    }
+
+    /// Refuses new calls; those that live run to their end.
+    pub fn drain(&self) {
+        self.0.parts.slots.drain();
+        self.engine().drain();
+    }
+
+    /// Ends every call.
+    pub fn close_all(&self, reason: Reason) {
+        for call in self.0.table.live() {
+            if let Err(refused) = self.engine().close(call, reason) {
+                tracing::debug!(call_id = call.0, "close: {refused}");
+            }
+        }
+    }
+
+    /// Resolves when no slot is taken and every result is on disk.
+    pub async fn idle(&self) {
+        self.0.parts.slots.empty().await;
+        // The sender lives in `self`.
+        let _ = self.0.unfinished.subscribe().wait_for(|unfinished| *unfinished == 0).await;
+    }
+
+    /// Places, taken and in all.
+    pub fn slots(&self) -> &Slots {
+        &self.0.parts.slots
+    }
+
+    /// The media engine.
+    pub fn engine(&self) -> &Engine {
+        &self.0.parts.engine
+    }
+
+    fn bots(&self) -> &Bots {
+        &self.0.parts.bots
     }
 }
 
@@ -51,15 +199,6 @@ pub struct CallFacts {
     pub stream_id: String,
     /// Fields the peer passed along for the bot (for SIP: none, or its X- headers).
     pub connected_event: serde_json::Map<String, serde_json::Value>,
-}
-
-/// Who called whom, seen from us.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CallDirection {
-    /// Somebody calls the bot.
-    Inbound,
-    /// The bot calls somebody.
-    Outbound,
 }
 
 /// Why an admitted call was not opened.
@@ -85,5 +224,23 @@ pub enum OpenError {
     NoPorts,
     /// The media engine refused: 503.
     #[error("the media engine refuses: {0}")]
-    Refused(vox_engine::Refused),
+    Refused(Refused),
 }
+
+impl OpenError {
+    /// The label in metrics.
+    fn name(&self) -> &'static str {
+        match self {
+            Self::NoSuchBot(_) => "no_such_bot",
+            Self::Forbidden => "forbidden",
+            Self::OutsideHours(_) => "outside_hours",
+            Self::Unavailable(_) => "config_unavailable",
+            Self::BadBot(_) => "bad_bot",
+            Self::NoPorts => "no_ports",
+            Self::Refused(_) => "engine_refused",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

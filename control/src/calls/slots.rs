@@ -1,5 +1,7 @@
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio::sync::watch;
 
 /// How many calls this worker takes, and how many it has. Cheap to clone; all clones count together.
 #[derive(Debug, Clone)]
@@ -9,16 +11,15 @@ pub struct Slots(Arc<Counts>);
 struct Counts {
     capacity: usize,
     /// In `0..=capacity`.
-    taken: AtomicUsize,
+    taken: watch::Sender<usize>,
     draining: AtomicBool,
 }
 
 impl Slots {
     /// `capacity` free slots.
     pub fn new(capacity: usize) -> Self {
-        let counts =
-            Counts { capacity, taken: AtomicUsize::new(0), draining: AtomicBool::new(false) };
-        Self(Arc::new(counts))
+        let draining = AtomicBool::new(false);
+        Self(Arc::new(Counts { capacity, taken: watch::Sender::new(0), draining }))
     }
 
     /// Takes one slot, or says why not. Nothing else happens.
@@ -26,10 +27,14 @@ impl Slots {
         if self.is_draining() {
             return Err(Refusal::Draining);
         }
-        let free = |taken| (taken < self.0.capacity).then_some(taken + 1);
-        match self.0.taken.fetch_update(Ordering::AcqRel, Ordering::Acquire, free) {
-            Ok(_) => Ok(Slot { counts: self.0.clone() }),
-            Err(_) => Err(Refusal::Full),
+        let take = |taken: &mut usize| {
+            let free = *taken < self.0.capacity;
+            *taken += usize::from(free);
+            free
+        };
+        match self.0.taken.send_if_modified(take) {
+            true => Ok(Slot { counts: self.0.clone() }),
+            false => Err(Refusal::Full),
         }
     }
 
@@ -43,9 +48,15 @@ impl Slots {
         self.0.draining.load(Ordering::Acquire)
     }
 
+    /// Resolves when no slot is taken.
+    pub async fn empty(&self) {
+        // The sender lives in `self`.
+        let _ = self.0.taken.subscribe().wait_for(|taken| *taken == 0).await;
+    }
+
     /// Slots taken now.
     pub fn taken(&self) -> usize {
-        self.0.taken.load(Ordering::Acquire)
+        *self.0.taken.borrow()
     }
 
     /// Slots in all.
@@ -63,7 +74,7 @@ pub struct Slot {
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        self.counts.taken.fetch_sub(1, Ordering::AcqRel);
+        self.counts.taken.send_modify(|taken| *taken -= 1);
     }
 }
 
@@ -96,12 +107,29 @@ mod tests {
     }
 
     #[test]
-    fn draining_refuses_although_there_is_room() {
+    fn many_at_once_get_exactly_the_slots_there_are() {
+        let slots = Slots::new(10);
+        let ask = || std::iter::from_fn(|| slots.admit().ok()).collect::<Vec<_>>();
+        let taken: Vec<Vec<Slot>> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..4).map(|_| scope.spawn(ask)).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        assert_eq!(taken.iter().map(Vec::len).sum::<usize>(), 10);
+        assert_eq!(slots.taken(), 10);
+    }
+
+    #[tokio::test]
+    async fn draining_refuses_although_there_is_room_and_waits_for_the_last_call() {
         let slots = Slots::new(2);
         let held = slots.admit().unwrap();
         slots.drain();
         assert_eq!(slots.admit().unwrap_err(), Refusal::Draining);
+        let waiting = tokio::spawn({
+            let slots = slots.clone();
+            async move { slots.empty().await }
+        });
         drop(held);
+        waiting.await.unwrap();
         assert_eq!(slots.taken(), 0);
     }
 }

@@ -69,6 +69,9 @@ pub struct BotConfig {
     /// A caller who has not spoken for this long never will.
     #[serde(default = "default_rnr_seconds")]
     pub rnr_seconds: u32,
+    /// Digits pressed to the caller once the call is answered: a door, an extension.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digits_on_answer: Option<String>,
     /// Everything else, as it came.
     #[serde(flatten)]
     pub extra: Object,
@@ -99,6 +102,7 @@ impl BotConfig {
             recording: RecordingConfig::default(),
             no_audio_seconds: default_no_audio_seconds(),
             rnr_seconds: default_rnr_seconds(),
+            digits_on_answer: None,
             extra: Object::new(),
         }
     }

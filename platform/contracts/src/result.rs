@@ -120,6 +120,8 @@ pub struct MediaQuality {
     pub reordered: u64,
     /// Playout delay of the jitter buffer, mean.
     pub buffer_delay_ms: f64,
+    /// Playout delay of the jitter buffer at the end of the call.
+    pub buffer_delay_end_ms: f64,
     /// Dropped datagrams by reason; reasons that did not occur are left out.
     pub dropped: Object,
 }
@@ -271,6 +273,7 @@ mod tests {
                 duplicates: 0,
                 reordered: 0,
                 buffer_delay_ms: 20.0,
+                buffer_delay_end_ms: 20.0,
                 dropped: Object::new(),
             }),
         }
@@ -293,7 +296,7 @@ mod tests {
             r#""transfer_failed_reason":null,"media":{"codec":"PCMU","packets":625,"lost":1,"#,
             r#""concealed_ms":20,"late":0,"jitter_ms":{"p50":0.25,"p95":1.5},"mos_lq":4.4,"#,
             r#""rtt_ms":null,"dtmf":"1","packets_sent":620,"duplicates":0,"reordered":0,"#,
-            r#""buffer_delay_ms":20.0,"dropped":{}}}"#
+            r#""buffer_delay_ms":20.0,"buffer_delay_end_ms":20.0,"dropped":{}}}"#
         );
         assert_eq!(text, expected);
         assert_eq!(serde_json::from_str::<CallResult>(&text).unwrap(), example());

@@ -1,0 +1,150 @@
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use reqwest::{Client, Response, StatusCode, Url};
+use serde::Deserialize;
+use vox_contracts::{BotConfig, SECRET_HEADER};
+
+use super::normalised_number;
+use crate::calls::{CallFacts, OpenError};
+use crate::config::Secret;
+
+/// The Backend, asked for one call's bot (contract §1.7).
+#[derive(Debug)]
+pub(super) struct Backend {
+    client: Client,
+    /// `…/api/v1/config`
+    config_url: String,
+    secret: Secret,
+    base_dir: PathBuf,
+}
+
+#[derive(Deserialize)]
+struct Lookup {
+    bot_id: String,
+}
+
+impl Backend {
+    pub(super) fn new(config_url: &str, secret: Secret, base_dir: &Path) -> Self {
+        Self {
+            client: Client::new(),
+            config_url: config_url.to_owned(),
+            secret,
+            base_dir: base_dir.to_owned(),
+        }
+    }
+
+    /// A number is looked up for its bot first, any other name is the bot's id.
+    pub(super) async fn config(&self, facts: &CallFacts) -> Result<BotConfig, OpenError> {
+        let bot_id = match normalised_number(&facts.dialed) {
+            Some(number) => self.lookup(&number).await?,
+            None => facts.dialed.clone(),
+        };
+        let event = serde_json::to_string(&facts.connected_event).unwrap_or_default();
+        let mut url = parse(&self.config_url)?;
+        if let Ok(mut path) = url.path_segments_mut() {
+            path.push(&bot_id);
+        }
+        url.query_pairs_mut()
+            .append_pair("caller_id", &facts.caller)
+            .append_pair("stream_id", &facts.stream_id)
+            .append_pair("connected_event", &event);
+        let (status, body) = self.fetch(url).await?;
+        match status {
+            StatusCode::OK => read_config(&body),
+            StatusCode::FORBIDDEN => Err(OpenError::Forbidden),
+            StatusCode::NOT_FOUND => Err(OpenError::NoSuchBot(bot_id)),
+            _ => Err(refusal("config fetch", status, &body)),
+        }
+    }
+
+    pub(super) fn base_dir(&self) -> &Path {
+        &self.base_dir
+    }
+
+    async fn lookup(&self, number: &str) -> Result<String, OpenError> {
+        let api = self.config_url.strip_suffix("/config").unwrap_or(&self.config_url);
+        let mut url = parse(&format!("{api}/sip/lookup"))?;
+        url.query_pairs_mut().append_pair("number", number);
+        let (status, body) = self.fetch(url).await?;
+        match status {
+            StatusCode::OK => serde_json::from_slice::<Lookup>(&body)
+                .map(|lookup| lookup.bot_id)
+                .map_err(|error| OpenError::Unavailable(format!("lookup of {number}: {error}"))),
+            StatusCode::NOT_FOUND => Err(OpenError::NoSuchBot(number.to_owned())),
+            StatusCode::FORBIDDEN => Err(OpenError::Forbidden),
+            _ => Err(refusal("lookup", status, &body)),
+        }
+    }
+
+    async fn fetch(&self, url: Url) -> Result<(StatusCode, Vec<u8>), OpenError> {
+        let exchange = async {
+            let request = self.client.get(url).header(SECRET_HEADER, self.secret.expose());
+            let response = request.send().await.map_err(|error| explain(&error))?;
+            Ok((response.status(), body(response).await?))
+        };
+        match tokio::time::timeout(FETCH_LIMIT, exchange).await {
+            Ok(outcome) => outcome.map_err(OpenError::Unavailable),
+            Err(_) => Err(OpenError::Unavailable(format!(
+                "the Backend did not answer within {} s",
+                FETCH_LIMIT.as_secs()
+            ))),
+        }
+    }
+}
+
+fn parse(url: &str) -> Result<Url, OpenError> {
+    Url::parse(url).map_err(|error| OpenError::Unavailable(format!("{url}: {error}")))
+}
+
+async fn body(mut response: Response) -> Result<Vec<u8>, String> {
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(|error| explain(&error))? {
+        if body.len() + chunk.len() > BODY_BYTES_MAX {
+            return Err(format!("the Backend's answer is larger than {BODY_BYTES_MAX} bytes"));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
+fn read_config(body: &[u8]) -> Result<BotConfig, OpenError> {
+    let bot: BotConfig = serde_json::from_slice(body)
+        .map_err(|error| OpenError::Unavailable(format!("the Backend's config: {error}")))?;
+    if bot.session_id.is_empty() {
+        return Err(OpenError::Unavailable("the Backend's config: session_id is empty".into()));
+    }
+    Ok(bot)
+}
+
+fn refusal(what: &str, status: StatusCode, body: &[u8]) -> OpenError {
+    let text = String::from_utf8_lossy(&body[..body.len().min(1_024)]).into_owned();
+    let detail = serde_json::from_str::<serde_json::Value>(&text)
+        .ok()
+        .and_then(|body| Some(body.get("detail")?.as_str()?.to_owned()))
+        .unwrap_or(text);
+    if status == StatusCode::SERVICE_UNAVAILABLE
+        && let Some(hours) = detail.trim().strip_prefix("outside_active_hours:")
+    {
+        return OpenError::OutsideHours(hours.trim().to_owned());
+    }
+    OpenError::Unavailable(format!("{what}: status {}: {}", status.as_u16(), detail.trim()))
+}
+
+/// The innermost cause says what a person can act on ("connection refused").
+pub(crate) fn explain(error: &reqwest::Error) -> String {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(next) = cause.source() {
+        cause = next;
+    }
+    cause.to_string()
+}
+
+/// A caller hears ringing meanwhile; five seconds is what callers bear.
+const FETCH_LIMIT: Duration = Duration::from_secs(5);
+
+/// Configs are a few kB; prompts of 100 kB have been seen.
+const BODY_BYTES_MAX: usize = 1 << 20;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,120 @@
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::response::{IntoResponse, Response as Reply};
+
+use super::*;
+use crate::calls::CallDirection;
+
+type Seen = Arc<Mutex<Vec<String>>>;
+
+/// A Backend that answers every config fetch with `status` and `body`, and knows one DID.
+async fn backend(status: u16, body: &'static str) -> (Backend, Seen) {
+    let seen = Seen::default();
+    let app = Router::new()
+        .fallback(async move |State(seen): State<Seen>, request: Request| -> Reply {
+            let secret =
+                request.headers().get(SECRET_HEADER).map(|v| v.to_str().unwrap().to_owned());
+            let uri = request.uri().to_string();
+            seen.lock().unwrap().push(format!("{} {uri}", secret.unwrap_or_default()));
+            if uri.starts_with("/api/v1/sip/lookup") {
+                return match uri.contains("number=%2B919876543210") {
+                    true => {
+                        r#"{"bot_id":"front desk","carrier_id":"c","did_id":"d"}"#.into_response()
+                    }
+                    false => StatusCode::NOT_FOUND.into_response(),
+                };
+            }
+            (StatusCode::from_u16(status).unwrap(), body).into_response()
+        })
+        .with_state(seen.clone());
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/api/v1/config", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    (Backend::new(&url, Secret::new("s3cret"), Path::new("")), seen)
+}
+
+fn facts(dialed: &str) -> CallFacts {
+    CallFacts {
+        dialed: dialed.into(),
+        caller: "+911112223334".into(),
+        direction: CallDirection::Inbound,
+        stream_id: "a b@host".into(),
+        connected_event: serde_json::from_str(r#"{"crm":"1&2"}"#).unwrap(),
+    }
+}
+
+const GOOD: &str = r#"{"session_id":"s","webhook_url":"http://b/r","agent":{"kind":"echo"},"x":1}"#;
+
+#[tokio::test]
+async fn a_config_is_fetched_as_the_contract_says() {
+    let (backend, seen) = backend(200, GOOD).await;
+    let bot = backend.config(&facts("b/o t")).await.unwrap();
+    assert_eq!((bot.session_id.as_str(), &bot.extra["x"]), ("s", &1.into()));
+    let expected = "s3cret /api/v1/config/b%2Fo%20t?caller_id=%2B911112223334&\
+        stream_id=a+b%40host&connected_event=%7B%22crm%22%3A%221%262%22%7D";
+    assert_eq!(*seen.lock().unwrap(), [expected]);
+}
+
+#[tokio::test]
+async fn a_number_is_looked_up_first() {
+    let (backend, seen) = backend(200, GOOD).await;
+    backend.config(&facts("919876543210")).await.unwrap();
+    assert!(seen.lock().unwrap()[1].starts_with("s3cret /api/v1/config/front%20desk?"));
+    let unknown = backend.config(&facts("+915555555555")).await.unwrap_err();
+    assert_eq!(unknown, OpenError::NoSuchBot("+915555555555".into()));
+}
+
+#[tokio::test]
+async fn each_refusal_has_its_meaning() {
+    let unavailable = |text: &str| OpenError::Unavailable(text.into());
+    let rows = [
+        (403, "", OpenError::Forbidden),
+        (404, "", OpenError::NoSuchBot("bot".into())),
+        (503, "outside_active_hours: 09:00-18:00", OpenError::OutsideHours("09:00-18:00".into())),
+        (
+            503,
+            r#"{"detail":"outside_active_hours: closed on Sunday"}"#,
+            OpenError::OutsideHours("closed on Sunday".into()),
+        ),
+        (503, "no database", unavailable("config fetch: status 503: no database")),
+        (500, r#"{"detail":"bug"}"#, unavailable("config fetch: status 500: bug")),
+        (302, "", unavailable("config fetch: status 302: ")),
+        (
+            200,
+            r#"{"webhook_url":"u"}"#,
+            unavailable("the Backend's config: missing field `session_id` at line 1 column 19"),
+        ),
+        (
+            200,
+            r#"{"session_id":"","webhook_url":"u"}"#,
+            unavailable("the Backend's config: session_id is empty"),
+        ),
+    ];
+    for (status, body, expected) in rows {
+        let (backend, _) = backend(status, body).await;
+        assert_eq!(backend.config(&facts("bot")).await.unwrap_err(), expected);
+    }
+}
+
+#[tokio::test]
+async fn a_backend_that_is_not_there_is_unavailable() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/api/v1/config", listener.local_addr().unwrap());
+    drop(listener);
+    let backend = Backend::new(&url, Secret::new("s"), Path::new(""));
+    let error = backend.config(&facts("bot")).await.unwrap_err();
+    assert!(matches!(&error, OpenError::Unavailable(text) if text.contains("refused")), "{error}");
+}
+
+#[tokio::test]
+async fn an_endless_answer_is_cut_off() {
+    let endless: &'static str = Box::leak("x".repeat(BODY_BYTES_MAX + 1).into_boxed_str());
+    let (backend, _) = backend(200, endless).await;
+    let error = backend.config(&facts("bot")).await.unwrap_err();
+    assert!(
+        matches!(&error, OpenError::Unavailable(text) if text.contains("larger than")),
+        "{error}"
+    );
+}

@@ -1,0 +1,137 @@
+//! Who answers a call: bots from the Backend or from a `bots.toml`, and the agents they run.
+//!
+//! [`Bots::config`] finds the bot, [`Bots::plan`] checks that its agent can be had (before the
+//! call is answered), [`Bots::build`] makes it for the rate of the codec that was agreed on.
+
+mod agent;
+mod backend;
+mod file;
+mod prompt;
+mod speechlike;
+
+use std::path::Path;
+
+use vox_call::pipeline::Agent;
+use vox_contracts::BotConfig;
+
+use crate::calls::{CallFacts, OpenError};
+use crate::config::{BotsConfig, ConfigError};
+
+pub use agent::AgentPlan;
+pub(crate) use backend::explain;
+
+use backend::Backend;
+use file::BotsFile;
+use prompt::Prompts;
+
+/// The bots this worker can run.
+#[derive(Debug)]
+pub struct Bots {
+    source: Source,
+    prompts: Prompts,
+}
+
+#[derive(Debug)]
+enum Source {
+    Backend(Backend),
+    File(BotsFile),
+}
+
+impl Bots {
+    /// Reads the bots' file, or prepares to ask the Backend. Prompt files of the Backend's and of
+    /// the built-in bots are looked up below `data_dir`.
+    pub fn load(config: &BotsConfig, data_dir: &Path) -> Result<Self, ConfigError> {
+        let source = match config {
+            BotsConfig::Backend { config_url, secret } => {
+                Source::Backend(Backend::new(config_url, secret.clone(), data_dir))
+            }
+            BotsConfig::File(path) => Source::File(BotsFile::read(path)?),
+            BotsConfig::BuiltIn => {
+                speechlike::ensure(&data_dir.join("prompt.wav"))?;
+                Source::File(BotsFile::built_in(data_dir)?)
+            }
+        };
+        Ok(Self { source, prompts: Prompts::default() })
+    }
+
+    /// The bot for this call, as it is to be run.
+    pub async fn config(&self, facts: &CallFacts) -> Result<BotConfig, OpenError> {
+        match &self.source {
+            Source::Backend(backend) => backend.config(facts).await,
+            Source::File(file) => {
+                file.config(&facts.dialed).ok_or_else(|| OpenError::NoSuchBot(facts.dialed.clone()))
+            }
+        }
+    }
+
+    /// What the bot's agent needs, checked: prompt files are there and can be read.
+    pub async fn plan(&self, bot: &BotConfig) -> Result<AgentPlan, OpenError> {
+        file::check_limits(bot).map_err(OpenError::BadBot)?;
+        let plan = AgentPlan::of(bot, self.base_dir()).map_err(OpenError::BadBot)?;
+        if let AgentPlan::Play { file, .. } = &plan {
+            self.prompts.check(file).await.map_err(OpenError::BadBot)?;
+        }
+        Ok(plan)
+    }
+
+    /// The agent, for audio at `rate_hz`.
+    pub async fn build(&self, plan: &AgentPlan, rate_hz: u32) -> Result<Agent, String> {
+        Ok(match plan {
+            AgentPlan::Echo => Agent::echo(),
+            AgentPlan::Tone { frequency_hz } => Agent::tone(rate_hz, *frequency_hz),
+            AgentPlan::Play { file, repeat } => {
+                Agent::play(self.prompts.at(file, rate_hz).await?, *repeat)
+            }
+        })
+    }
+
+    /// Names that can be called, with what answers; none when the Backend knows them.
+    pub fn names(&self) -> Vec<(String, String)> {
+        match &self.source {
+            Source::Backend(_) => Vec::new(),
+            Source::File(file) => file.names(),
+        }
+    }
+
+    fn base_dir(&self) -> &Path {
+        match &self.source {
+            Source::Backend(backend) => backend.base_dir(),
+            Source::File(file) => file.base_dir(),
+        }
+    }
+}
+
+/// A telephone number in the platform's form: `91` and ten digits get their `+`, everything else
+/// is kept (contract §1.3). `None` for what is no number.
+pub fn normalised_number(text: &str) -> Option<String> {
+    let digits = text.strip_prefix('+').unwrap_or(text);
+    if digits.len() < 3 || !digits.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    let national = text.len() == 12 && text.starts_with("91");
+    Some(if national { format!("+{text}") } else { text.to_owned() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_brought_into_the_platforms_form() {
+        let rows = [
+            ("+919876543210", Some("+919876543210")),
+            ("919876543210", Some("+919876543210")),
+            ("09876543210", Some("09876543210")),
+            ("9198765432", Some("9198765432")),
+            ("100", Some("100")),
+            ("12", None),
+            ("+", None),
+            ("echo", None),
+            ("+91x", None),
+            ("", None),
+        ];
+        for (text, expected) in rows {
+            assert_eq!(normalised_number(text).as_deref(), expected, "{text}");
+        }
+    }
+}

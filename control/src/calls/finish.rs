@@ -1,0 +1,157 @@
+//! The end of a call: its recording goes to the uploads, its result to the outbox.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde_json::json;
+use tracing::Instrument as _;
+use vox_call::{CallId, Ending, Outcome, Reason};
+use vox_contracts::{BotConfig, CallResult};
+
+use super::journal::Journal;
+use super::outcome::{Ended, outcome_name, reason_name};
+use super::table::{Entry, Recording};
+use super::{CallFacts, Calls, OpenError};
+
+impl Calls {
+    /// Writes the result when nothing is missing. Whether it did.
+    pub(super) fn finish_if_complete(&self, call: CallId) -> bool {
+        let complete = self.0.table.take_complete(call);
+        complete.map(|entry| self.finish(call, entry)).is_some()
+    }
+
+    /// Writes the result of an ended call, also when its recording is late.
+    pub(super) fn finish_anyway(&self, call: CallId) {
+        if let Some(mut entry) = self.0.table.take_ended(call) {
+            tracing::warn!(call_id = call.0, "the recording is late; the result goes without it");
+            entry.journal.write("recording_late", json!({}));
+            self.finish(call, entry);
+        }
+    }
+
+    /// A recording that was completed after its result had gone.
+    pub(super) fn complete_late(&self, path: PathBuf) {
+        let spool = self.0.parts.spool.clone();
+        tokio::spawn(async move {
+            if let Err(error) = spool.complete(path).await {
+                tracing::error!("a late recording stays where it is: {error}");
+            }
+        });
+    }
+
+    fn finish(&self, call: CallId, entry: Entry) {
+        let this = self.clone();
+        let span = tracing::info_span!("finish", call_id = call.0);
+        let work = async move {
+            this.write_down(call, entry).await;
+            this.0.unfinished.send_modify(|unfinished| *unfinished -= 1);
+        };
+        tokio::spawn(work.instrument(span));
+    }
+
+    async fn write_down(&self, call: CallId, entry: Entry) {
+        let Some(ending) = entry.ending else { return };
+        let recording = match entry.recording {
+            Recording::None => None,
+            Recording::Running(key) => Some(key),
+            Recording::Complete(key, path) => match self.0.parts.spool.complete(path).await {
+                Ok(true) => Some(key),
+                Ok(false) => None,
+                Err(error) => {
+                    tracing::error!(
+                        "the recording stays where it is until the next start: {error}"
+                    );
+                    Some(key)
+                }
+            },
+        };
+        self.say_ended(call, &entry.bot, &ending);
+        let ended = Ended {
+            reason: ending.reason,
+            duration: ending.duration,
+            quality: entry.answered.then_some(ending.quality),
+            digits: entry.digits.pressed().to_owned(),
+            events: entry.journal.into_events(),
+            recording: recording.map(|key| (key.clone(), self.0.parts.spool.url(&key))),
+            facts: entry.facts,
+            bot: entry.bot,
+        };
+        self.deliver(ended).await;
+    }
+
+    fn say_ended(&self, call: CallId, bot: &BotConfig, ending: &Ending) {
+        let (outcome, reason) = (outcome_name(ending.outcome), reason_name(ending.reason));
+        self.0.parts.counters.ended(outcome, reason);
+        let quality = &ending.quality;
+        tracing::info!(
+            call_id = call.0,
+            session_id = bot.session_id,
+            bot_id = bot.bot_id,
+            outcome,
+            reason,
+            seconds = ending.duration.as_secs_f64(),
+            packets = quality.packets_received,
+            lost = quality.lost,
+            mos = f64::from(quality.mos_lq_hundredths) / 100.0,
+            "call ended"
+        );
+    }
+
+    /// A session exists in the Backend, but no call came of it: its outcome is told all the same.
+    pub(super) fn never_opened(
+        &self,
+        facts: CallFacts,
+        bot: BotConfig,
+        error: OpenError,
+    ) -> OpenError {
+        let reason = match error {
+            OpenError::NoPorts | OpenError::Refused(_) => Reason::AtCapacity,
+            _ => Reason::SignallingFailed,
+        };
+        self.0.parts.counters.ended(outcome_name(Outcome::Failed), reason_name(reason));
+        let mut journal = Journal::begin();
+        journal.write("not_opened", json!({"why": error.to_string()}));
+        let ended = Ended {
+            facts,
+            bot,
+            reason,
+            duration: Duration::ZERO,
+            quality: None,
+            digits: String::new(),
+            events: journal.into_events(),
+            recording: None,
+        };
+        self.0.unfinished.send_modify(|unfinished| *unfinished += 1);
+        let this = self.clone();
+        tokio::spawn(async move {
+            this.deliver(ended).await;
+            this.0.unfinished.send_modify(|unfinished| *unfinished -= 1);
+        });
+        error
+    }
+
+    /// Into the outbox. A disk that refuses is given some time; then the result is at least in the
+    /// log.
+    async fn deliver(&self, ended: Ended) {
+        let webhook_url = ended.bot.webhook_url.clone();
+        let result = ended.into_result();
+        for _ in 0..PUT_TRIES {
+            match self.0.parts.outbox.put(&webhook_url, &result).await {
+                Ok(()) => return,
+                Err(error) => {
+                    tracing::error!("the result cannot be written, trying again: {error}")
+                }
+            }
+            tokio::time::sleep(PUT_PAUSE).await;
+        }
+        log_lost(&result);
+    }
+}
+
+fn log_lost(result: &CallResult) {
+    let body = serde_json::to_string(result).unwrap_or_default();
+    tracing::error!(session_id = result.session_id, "the result could not be written: {body}");
+}
+
+const PUT_TRIES: u32 = 20;
+const PUT_PAUSE: Duration = Duration::from_secs(1);

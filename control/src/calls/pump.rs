@@ -1,0 +1,210 @@
+//! From the engine's events to the calls they belong to.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use vox_call::{CallId, DigitSource, Digits, Ending, Event};
+use vox_codecs::CodecKind;
+use vox_engine::{EngineEvent, Events, RecordingOptions};
+
+use super::Calls;
+use super::digits::Heard;
+use super::journal::millis;
+use super::outcome::reason_name;
+use super::table::Recording;
+use crate::delivery::RecordingKey;
+
+/// Gives [`Events`] the descriptor that tokio asks for.
+struct Readable(Events);
+
+impl AsRawFd for Readable {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.as_fd().as_raw_fd()
+    }
+}
+
+/// Hands over events for as long as the runtime lives.
+#[allow(deprecated, reason = "its successor is unsafe; the descriptor lives in what AsyncFd owns")]
+pub(super) fn start(events: Events, calls: Calls) -> io::Result<()> {
+    let mut events = AsyncFd::with_interest(Readable(events), Interest::READABLE)?;
+    tokio::spawn(async move {
+        loop {
+            match events.readable_mut().await {
+                Ok(mut ready) => {
+                    ready.get_inner_mut().0.drain(|event| calls.dispatch(event));
+                    ready.clear_ready();
+                }
+                Err(error) => {
+                    tracing::error!("the engine's events cannot be read any more: {error}");
+                    return;
+                }
+            }
+        }
+    });
+    Ok(())
+}
+
+impl Calls {
+    fn dispatch(&self, event: EngineEvent) {
+        match event {
+            EngineEvent::Call(event) => self.dispatch_call(event),
+            EngineEvent::Recorded { call, path, duration, overruns, error } => {
+                if let Some(error) = error {
+                    tracing::error!(call_id = call.0, "recording broken off: {error}");
+                }
+                self.0.parts.counters.recorded(duration, overruns);
+                self.recorded(call, path);
+            }
+        }
+    }
+
+    fn dispatch_call(&self, event: Event) {
+        match event {
+            Event::MediaStarted { call, after } => {
+                self.note(call, "media_started", json!({"after_ms": millis(after)}));
+            }
+            Event::Digit { call, digit, duration, source } => {
+                let source = match source {
+                    DigitSource::TelephoneEvent => "telephone_event",
+                    DigitSource::InBand => "in_band",
+                };
+                self.digit(call, digit, duration, Heard::Media, source);
+            }
+            Event::Stalled { call, silent } => {
+                self.note(call, "media_stalled", json!({"silent_ms": millis(silent)}));
+            }
+            Event::Played { call, id, played, complete } => self.note(
+                call,
+                "played",
+                json!({"id": id, "played_ms": millis(played), "complete": complete}),
+            ),
+            Event::Ended { call, ending, spent } => {
+                drop(spent);
+                self.ended(call, ending);
+            }
+            // What these bring was to be dropped here, off the shard.
+            Event::Opened { .. } | Event::Renegotiated { .. } | Event::Spent { .. } => {}
+            Event::Report { .. } => {}
+        }
+    }
+
+    /// Media was agreed, for the first time or again. The first time, gives what the bot presses.
+    pub(super) fn answered(&self, call: CallId, codec: CodecKind) -> Option<Digits> {
+        self.0.table.with(call, |entry| {
+            let again = std::mem::replace(&mut entry.answered, true);
+            let event = if again { "renegotiated" } else { "answered" };
+            entry.journal.write(event, json!({"codec": codec.sdp_name()}));
+            if again {
+                return None;
+            }
+            tracing::info!(
+                call_id = call.0,
+                session_id = entry.bot.session_id,
+                bot_id = entry.bot.bot_id,
+                caller = entry.facts.caller,
+                dialed = entry.facts.dialed,
+                stream_id = entry.facts.stream_id,
+                codec = codec.sdp_name(),
+                "call started"
+            );
+            entry.bot.digits_on_answer.as_deref().and_then(Digits::new)
+        })?
+    }
+
+    /// Starts the recording the bot asks for. A call goes on without one that cannot be had.
+    pub(super) fn record(&self, call: CallId, rate_hz: u32) {
+        self.0.table.with(call, |entry| {
+            let wanted = &entry.bot.recording;
+            if !wanted.enabled {
+                return;
+            }
+            let date = entry.journal.began_at().date();
+            let Some((key, path)) = self.recording_place(date, &entry.bot.session_id) else {
+                return;
+            };
+            let rate_hz = wanted.sample_rate.unwrap_or(rate_hz);
+            let options = RecordingOptions { path, rate_hz, channels: wanted.channels };
+            match self.engine().record(call, Some(options)) {
+                Ok(()) => entry.recording = Recording::Running(key),
+                Err(refused) => {
+                    tracing::error!(call_id = call.0, "this call is not recorded: {refused}");
+                    entry.journal.write("recording_failed", json!({"why": refused.to_string()}));
+                }
+            }
+        });
+    }
+
+    /// A session that comes a second time gets a name of its own.
+    fn recording_place(
+        &self,
+        date: time::Date,
+        session_id: &str,
+    ) -> Option<(RecordingKey, PathBuf)> {
+        let again = format!("{session_id}-{}", uuid::Uuid::new_v4().simple());
+        [session_id, &again].into_iter().find_map(|session| {
+            let key = RecordingKey::new(date, session);
+            self.0.parts.spool.begin(&key).map(|path| (key, path))
+        })
+    }
+
+    pub(super) fn digit_from_signalling(&self, call: CallId, digit: char, duration: Duration) {
+        self.digit(call, digit, duration, Heard::Signalling, "info");
+    }
+
+    fn digit(&self, call: CallId, digit: char, duration: Duration, heard: Heard, source: &str) {
+        self.0.table.with(call, |entry| {
+            if entry.digits.report(digit, heard, entry.elapsed()) {
+                let facts = json!({
+                    "digit": digit, "duration_ms": millis(duration), "source": source,
+                });
+                entry.journal.write("digit", facts);
+            }
+        });
+    }
+
+    fn note(&self, call: CallId, event: &str, facts: serde_json::Value) {
+        self.0.table.with(call, |entry| entry.journal.write(event, facts));
+    }
+
+    /// The slot is free from here on; the result follows when the recording is on disk.
+    fn ended(&self, call: CallId, ending: Ending) {
+        self.0.table.with(call, |entry| {
+            entry.slot = None;
+            entry.journal.write(reason_name(ending.reason), json!({}));
+            entry.ending = Some(ending);
+            entry.tell_ended.send_replace(Some(ending.reason));
+        });
+        if !self.finish_if_complete(call) {
+            let this = self.clone();
+            tokio::spawn(async move {
+                tokio::time::sleep(RECORDED_LIMIT).await;
+                this.finish_anyway(call);
+            });
+        }
+    }
+
+    fn recorded(&self, call: CallId, path: PathBuf) {
+        let late = path.clone();
+        let known = self.0.table.with(call, |entry| {
+            match std::mem::replace(&mut entry.recording, Recording::None) {
+                Recording::Running(key) => entry.recording = Recording::Complete(key, path),
+                other => entry.recording = other,
+            }
+        });
+        match known {
+            Some(()) => {
+                self.finish_if_complete(call);
+            }
+            // Its result went out without waiting any longer.
+            None => self.complete_late(late),
+        }
+    }
+}
+
+/// The engine syncs a recording within moments; a disk that takes longer does not hold up results.
+const RECORDED_LIMIT: Duration = Duration::from_secs(10);

@@ -1,0 +1,121 @@
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use vox_call::{CallId, Ending, Reason};
+use vox_contracts::BotConfig;
+use vox_engine::{Opened, Refused};
+
+use super::digits::DigitLog;
+use super::journal::Journal;
+use super::{CallFacts, Slot};
+use crate::delivery::RecordingKey;
+
+/// The calls whose result is still to be written. Locked for moments only, never across an await.
+#[derive(Debug, Default)]
+pub(super) struct Table(Mutex<HashMap<CallId, Entry>>);
+
+/// What control knows about a call.
+#[derive(Debug)]
+pub(super) struct Entry {
+    /// Given back when the call ends; `None` afterwards.
+    pub(super) slot: Option<Slot>,
+    pub(super) facts: CallFacts,
+    pub(super) bot: BotConfig,
+    pub(super) journal: Journal,
+    pub(super) digits: DigitLog,
+    pub(super) answered: bool,
+    pub(super) recording: Recording,
+    pub(super) ending: Option<Ending>,
+    pub(super) tell_ended: watch::Sender<Option<Reason>>,
+}
+
+/// How far a call's recording is.
+#[derive(Debug)]
+pub(super) enum Recording {
+    /// There is none.
+    None,
+    /// The engine writes it.
+    Running(RecordingKey),
+    /// It is complete on disk.
+    Complete(RecordingKey, PathBuf),
+}
+
+impl Entry {
+    pub(super) fn new(
+        slot: Slot,
+        facts: CallFacts,
+        bot: BotConfig,
+        tell_ended: watch::Sender<Option<Reason>>,
+    ) -> Self {
+        Self {
+            slot: Some(slot),
+            facts,
+            bot,
+            journal: Journal::begin(),
+            digits: DigitLog::default(),
+            answered: false,
+            recording: Recording::None,
+            ending: None,
+            tell_ended,
+        }
+    }
+
+    /// Whether the result can be written.
+    pub(super) fn is_complete(&self) -> bool {
+        self.ending.is_some() && !matches!(self.recording, Recording::Running(_))
+    }
+
+    pub(super) fn elapsed(&self) -> Duration {
+        self.journal.elapsed()
+    }
+}
+
+impl Table {
+    /// Opens a call and files it, with no event in between.
+    pub(super) fn insert_with(
+        &self,
+        entry: Entry,
+        open: impl FnOnce() -> Result<Opened, Refused>,
+    ) -> Result<Opened, (Box<Entry>, Refused)> {
+        let mut calls = self.lock();
+        match open() {
+            Ok(opened) => {
+                calls.insert(opened.call, entry);
+                Ok(opened)
+            }
+            Err(refused) => Err((Box::new(entry), refused)),
+        }
+    }
+
+    /// Changes a call, when it is still here.
+    pub(super) fn with<T>(&self, call: CallId, change: impl FnOnce(&mut Entry) -> T) -> Option<T> {
+        self.lock().get_mut(&call).map(change)
+    }
+
+    /// Takes a call out when nothing is missing any more.
+    pub(super) fn take_complete(&self, call: CallId) -> Option<Entry> {
+        let mut calls = self.lock();
+        let complete = calls.get(&call).is_some_and(Entry::is_complete);
+        if complete { calls.remove(&call) } else { None }
+    }
+
+    /// Takes a call out that has ended, whatever is missing.
+    pub(super) fn take_ended(&self, call: CallId) -> Option<Entry> {
+        let mut calls = self.lock();
+        let ended = calls.get(&call).is_some_and(|entry| entry.ending.is_some());
+        if ended { calls.remove(&call) } else { None }
+    }
+
+    /// Calls that have not ended.
+    pub(super) fn live(&self) -> Vec<CallId> {
+        let calls = self.lock();
+        calls.iter().filter(|(_, entry)| entry.ending.is_none()).map(|(call, _)| *call).collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<CallId, Entry>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

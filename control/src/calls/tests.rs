@@ -1,0 +1,212 @@
+use std::net::UdpSocket;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+use vox_call::{Direction, MediaSession};
+use vox_codecs::wav::Wav;
+use vox_codecs::{CodecKind, Decoder, Encoder};
+use vox_engine::EngineConfig;
+
+use super::*;
+use crate::config::{BotsConfig, StorageConfig};
+use crate::delivery::{Backoff, Store};
+
+/// Real calls over loopback, on a real engine, with everything below `dir`.
+struct Rig {
+    calls: Calls,
+    dir: PathBuf,
+}
+
+impl Rig {
+    fn start(dir: &Path, bots: &str, max_calls: usize) -> Self {
+        let file = dir.join("bots.toml");
+        std::fs::write(&file, bots).unwrap();
+        let store = Store::new(&StorageConfig::Directory(dir.join("recordings"))).unwrap();
+        let config = EngineConfig {
+            bind: "127.0.0.1".parse().unwrap(),
+            ports: 30_000..=31_999,
+            cores: Vec::new(),
+            calls_per_shard: max_calls,
+            port_quarantine: Duration::from_millis(100),
+        };
+        let (engine, events) = Engine::start(config).unwrap();
+        let backoff = Backoff::default();
+        let parts = Parts {
+            slots: Slots::new(max_calls),
+            engine,
+            bots: Bots::load(&BotsConfig::File(file), dir).unwrap(),
+            spool: Spool::open(dir.join("spool"), store, backoff).unwrap(),
+            outbox: Outbox::open(dir.join("outbox"), dir.join("results"), None, backoff).unwrap(),
+            counters: Arc::default(),
+            answer_limit: Duration::from_secs(1),
+        };
+        Self { calls: Calls::start(parts, events).unwrap(), dir: dir.to_owned() }
+    }
+
+    async fn open(&self, dialed: &str) -> Result<LiveCall, OpenError> {
+        let facts = CallFacts {
+            dialed: dialed.into(),
+            caller: "alice".into(),
+            direction: CallDirection::Inbound,
+            stream_id: "id@host".into(),
+            connected_event: Default::default(),
+        };
+        self.calls.open(self.calls.admit().unwrap(), facts).await
+    }
+
+    /// The one result, once every call is over.
+    async fn result(&self) -> Value {
+        within(self.calls.idle()).await;
+        let mut results = std::fs::read_dir(self.dir.join("results")).unwrap();
+        let text = std::fs::read(results.next().unwrap().unwrap().path()).unwrap();
+        assert!(results.next().is_none(), "one result");
+        serde_json::from_slice(&text).unwrap()
+    }
+}
+
+fn session(remote: &UdpSocket) -> MediaSession {
+    MediaSession {
+        remote: remote.local_addr().unwrap(),
+        remote_rtcp: None,
+        rtcp_mux: false,
+        payload_type: 0,
+        event_payload_type: Some(101),
+        noise_payload_type: None,
+        direction: Direction::SendRecv,
+        ptime_ms: 20,
+        encoder: Encoder::new(CodecKind::Pcmu),
+        decoder: Decoder::new(CodecKind::Pcmu),
+    }
+}
+
+fn phone() -> UdpSocket {
+    UdpSocket::bind("127.0.0.1:0").unwrap()
+}
+
+async fn within<T>(what: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(60), what).await.expect("in time")
+}
+
+fn events(result: &Value) -> Vec<&str> {
+    result["events"].as_array().unwrap().iter().map(|e| e["event"].as_str().unwrap()).collect()
+}
+
+const ECHO: &str = "[bots.echo]\nagent = { kind = \"echo\" }\nno_audio_seconds = 1\n";
+
+/// Talks for `packets` of 20 ms, in real time.
+async fn talk(phone: &UdpSocket, to: std::net::SocketAddr, packets: u16) {
+    let mut pace = tokio::time::interval(Duration::from_millis(20));
+    for n in 0..packets {
+        pace.tick().await;
+        let mut packet = vec![0x80, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4];
+        packet[2..4].copy_from_slice(&n.to_be_bytes());
+        packet[4..8].copy_from_slice(&(u32::from(n) * 160).to_be_bytes());
+        packet.extend([0x90; 160]);
+        phone.send_to(&packet, to).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_was_hung_up_leaves_a_result_and_a_recording() {
+    let dir = tempfile::tempdir().unwrap();
+    let rig = Rig::start(dir.path(), ECHO, 2);
+    let phone = phone();
+    let mut call = rig.open("echo").await.unwrap();
+    call.answer(session(&phone)).await.unwrap();
+    talk(&phone, call.rtp(), 50).await;
+    call.digit_from_signalling('5', Duration::from_millis(100));
+    call.close(Reason::CallerHungUp);
+    assert_eq!(within(call.ended()).await, Reason::CallerHungUp);
+    assert_eq!(rig.calls.slots().taken(), 0, "free before the recording is on disk");
+    let result = rig.result().await;
+    assert_eq!(result["disconnected_by"], "customer");
+    assert_eq!(result["caller_id"], "alice");
+    assert_eq!(events(&result), ["answered", "media_started", "digit", "caller_hung_up"]);
+    assert_eq!(result["media"]["codec"], "PCMU");
+    assert_eq!(result["media"]["dtmf"], "5");
+    assert_eq!(result["media"]["packets"], 50);
+    within(rig.calls.0.parts.spool.idle()).await;
+    let key = result["recording_key"].as_str().unwrap();
+    let wav = Wav::parse(&std::fs::read(dir.path().join("recordings").join(key)).unwrap()).unwrap();
+    assert_eq!((wav.channels, wav.rate_hz), (2, 8_000));
+    let length = wav.samples.len() as f64 / 2.0 / 8_000.0;
+    assert!((length - result["call_duration_seconds"].as_f64().unwrap()).abs() <= 0.04, "{length}");
+}
+
+#[tokio::test]
+async fn a_phantom_ends_as_error_with_media_timeout() {
+    let dir = tempfile::tempdir().unwrap();
+    let rig = Rig::start(dir.path(), ECHO, 2);
+    let phone = phone();
+    let mut call = rig.open("echo").await.unwrap();
+    call.answer(session(&phone)).await.unwrap();
+    assert_eq!(within(call.ended()).await, Reason::MediaTimeout);
+    let result = rig.result().await;
+    assert_eq!(result["disconnected_by"], "error");
+    assert!(events(&result).contains(&"media_timeout"), "{result}");
+}
+
+#[tokio::test]
+async fn a_call_that_is_never_answered_ends_by_itself_without_recording() {
+    let dir = tempfile::tempdir().unwrap();
+    let rig = Rig::start(dir.path(), ECHO, 2);
+    let mut call = rig.open("echo").await.unwrap();
+    assert_eq!(within(call.ended()).await, Reason::SetupTimeout);
+    let result = rig.result().await;
+    assert_eq!((&result["media"], &result["recording_key"]), (&Value::Null, &Value::Null));
+    assert_eq!(events(&result), ["setup_timeout"]);
+}
+
+#[tokio::test]
+async fn signalling_that_dies_ends_its_call() {
+    let dir = tempfile::tempdir().unwrap();
+    let rig = Rig::start(dir.path(), ECHO, 2);
+    drop(rig.open("echo").await.unwrap());
+    let result = rig.result().await;
+    assert_eq!(events(&result), ["signalling_failed"]);
+    assert_eq!(rig.calls.slots().taken(), 0);
+}
+
+#[tokio::test]
+async fn a_refused_call_gives_its_slot_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let rig = Rig::start(dir.path(), ECHO, 1);
+    let error = rig.open("nobody").await.unwrap_err();
+    assert_eq!(error, OpenError::NoSuchBot("nobody".into()));
+    let held = rig.open("echo").await.unwrap();
+    assert_eq!(rig.calls.admit().unwrap_err(), Refusal::Full);
+    drop(held);
+    within(rig.calls.idle()).await;
+    assert!(rig.calls.admit().is_ok());
+}
+
+#[tokio::test]
+async fn a_drained_worker_ends_when_its_last_call_does() {
+    let dir = tempfile::tempdir().unwrap();
+    let rig = Rig::start(dir.path(), ECHO, 2);
+    let call = rig.open("echo").await.unwrap();
+    rig.calls.drain();
+    assert_eq!(rig.calls.admit().unwrap_err(), Refusal::Draining);
+    assert!(tokio::time::timeout(Duration::from_millis(50), rig.calls.idle()).await.is_err());
+    rig.calls.close_all(Reason::WorkerStopped);
+    within(rig.calls.idle()).await;
+    assert_eq!(events(&rig.result().await), ["worker_stopped"]);
+    drop(call);
+}
+
+#[tokio::test]
+async fn a_bot_that_cannot_be_served_still_has_a_result() {
+    let dir = tempfile::tempdir().unwrap();
+    let prompt = dir.path().join("prompt.wav");
+    std::fs::write(&prompt, b"no WAV").unwrap();
+    let bots = "[bots.play]\nagent = { kind = \"play\", file = \"prompt.wav\" }\n";
+    let rig = Rig::start(dir.path(), bots, 1);
+    let error = rig.open("play").await.unwrap_err();
+    assert!(matches!(&error, OpenError::BadBot(why) if why.contains("prompt.wav")), "{error}");
+    let result = rig.result().await;
+    assert_eq!(
+        (&result["disconnected_by"], events(&result)),
+        (&"error".into(), vec!["not_opened"])
+    );
+    assert_eq!(rig.calls.slots().taken(), 0);
+}

@@ -1,0 +1,18 @@
+//! What leaves the worker after a call, and is never lost on the way: results and recordings.
+//!
+//! Both wait as files in a directory ([`queue`]) until the other side has confirmed them, across
+//! outages and restarts: results in the [`outbox`] for the Backend's webhook, recordings in the
+//! [`spool`] for the object [`store`].
+
+mod disk;
+pub mod outbox;
+mod queue;
+mod recording_key;
+pub mod spool;
+pub mod store;
+
+pub use outbox::Outbox;
+pub use queue::{Backoff, QueueCounts};
+pub use recording_key::RecordingKey;
+pub use spool::Spool;
+pub use store::Store;

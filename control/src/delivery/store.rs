@@ -1,0 +1,260 @@
+//! Where recordings stay: a local directory, or a bucket of an S3-compatible store.
+
+use std::error::Error;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use object_store::aws::{AmazonS3, AmazonS3Builder};
+use object_store::buffered::BufWriter;
+use object_store::{ClientOptions, ObjectStore, ObjectStoreExt, RetryConfig};
+use sha2::{Digest, Sha256};
+use tokio::fs::File;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use super::RecordingKey;
+use super::disk::{self, blocking};
+use crate::config::{ConfigError, StorageConfig};
+
+/// Takes recordings over, for good.
+#[derive(Debug, Clone)]
+pub enum Store {
+    /// A directory on this machine.
+    Directory(PathBuf),
+    /// A bucket.
+    Bucket(Arc<Bucket>),
+}
+
+/// A bucket of an S3-compatible store, addressed by path.
+#[derive(Debug)]
+pub struct Bucket {
+    client: Arc<AmazonS3>,
+    name: String,
+    /// `http://host:port/bucket`
+    base_url: String,
+}
+
+/// Length and SHA-256 of a recording.
+type Print = (u64, [u8; 32]);
+
+impl Store {
+    /// Prepares the store. Whether it can be reached is seen when something is to be stored: a
+    /// worker takes calls also while its store is down.
+    pub fn new(config: &StorageConfig) -> Result<Self, ConfigError> {
+        match config {
+            StorageConfig::Directory(dir) => Ok(Self::Directory(dir.clone())),
+            StorageConfig::Bucket { endpoint, bucket, access_key, secret_key } => {
+                let client = AmazonS3Builder::new()
+                    .with_endpoint(endpoint)
+                    .with_bucket_name(bucket)
+                    .with_region("us-east-1")
+                    .with_access_key_id(access_key)
+                    .with_secret_access_key(secret_key.expose())
+                    .with_allow_http(true)
+                    .with_virtual_hosted_style_request(false)
+                    // The queue retries, with a back-off that is ours.
+                    .with_retry(RetryConfig { max_retries: 0, ..RetryConfig::default() })
+                    .with_client_options(client_options())
+                    .build()
+                    .map_err(|error| ConfigError(format!("MINIO_ENDPOINT: {error}")))?;
+                Ok(Self::Bucket(Arc::new(Bucket {
+                    client: Arc::new(client),
+                    name: bucket.clone(),
+                    base_url: format!("{endpoint}/{bucket}"),
+                })))
+            }
+        }
+    }
+
+    /// Where `key` can be found once it is stored.
+    pub fn url(&self, key: &RecordingKey) -> String {
+        match self {
+            Self::Directory(dir) => {
+                let dir = std::path::absolute(dir).unwrap_or_else(|_| dir.clone());
+                format!("file://{}", dir.join(key.as_str()).display())
+            }
+            Self::Bucket(bucket) => format!("{}/{key}", bucket.base_url),
+        }
+    }
+
+    /// Moves the recording at `path` into the store. It is removed here only after the store has
+    /// shown that it holds the same bytes. An error names the cause in one line, never the file.
+    pub(super) async fn take(&self, key: &RecordingKey, path: &Path) -> Result<(), String> {
+        match self {
+            Self::Directory(dir) => {
+                let (from, to) = (path.to_owned(), dir.join(key.as_str()));
+                let moved = blocking(move || move_file(&from, &to)).await;
+                moved.map_err(|error| format!("{}: {error}", dir.display()))
+            }
+            Self::Bucket(bucket) => {
+                let sent = bucket.put(key, path).await?;
+                if bucket.read_back(key).await? != sent {
+                    return Err("the object store holds other bytes than were sent".into());
+                }
+                tokio::fs::remove_file(path)
+                    .await
+                    .map_err(|error| format!("the spool cannot be cleared: {error}"))
+            }
+        }
+    }
+
+    /// Whether the directory has it.
+    pub(super) fn holds_locally(&self, key: &RecordingKey) -> bool {
+        matches!(self, Self::Directory(dir) if dir.join(key.as_str()).exists())
+    }
+}
+
+impl Bucket {
+    /// Sends the file in parts while it is read; returns what was sent.
+    async fn put(&self, key: &RecordingKey, path: &Path) -> Result<Print, String> {
+        let unreadable = |error: io::Error| format!("the spool cannot be read: {error}");
+        let mut file = File::open(path).await.map_err(unreadable)?;
+        let location = object_store::path::Path::from(key.as_str());
+        let client: Arc<dyn ObjectStore> = self.client.clone();
+        let mut writer = BufWriter::with_capacity(client, location, PART_BYTES);
+        let (mut digest, mut length) = (Sha256::new(), 0);
+        let mut chunk = vec![0; CHUNK_BYTES];
+        loop {
+            let read = file.read(&mut chunk).await.map_err(unreadable)?;
+            if read == 0 {
+                break;
+            }
+            digest.update(&chunk[..read]);
+            length += read as u64;
+            writer.write_all(&chunk[..read]).await.map_err(|error| self.explain(&error))?;
+        }
+        writer.shutdown().await.map_err(|error| self.explain(&error))?;
+        Ok((length, digest.finalize().into()))
+    }
+
+    /// What the store gives back. An ETag would be cheaper, but it is a checksum of the content in
+    /// some stores and for some uploads only.
+    async fn read_back(&self, key: &RecordingKey) -> Result<Print, String> {
+        let location = object_store::path::Path::from(key.as_str());
+        let (mut digest, mut offset) = (Sha256::new(), 0);
+        let size = self.client.head(&location).await.map_err(|error| self.explain(&error))?.size;
+        while offset < size {
+            let end = size.min(offset + PART_BYTES as u64);
+            let part = self.client.get_range(&location, offset..end).await;
+            digest.update(&part.map_err(|error| self.explain(&error))?);
+            offset = end;
+        }
+        Ok((size, digest.finalize().into()))
+    }
+
+    /// One line about the cause. The stores' own answers are long XML that names the object.
+    fn explain(&self, error: &(dyn Error + 'static)) -> String {
+        let mut text = error.to_string();
+        let mut innermost = error;
+        while let Some(cause) = innermost.source() {
+            text += &cause.to_string();
+            innermost = cause;
+        }
+        let code = CREDENTIAL_CODES.into_iter().find(|code| text.contains(code));
+        let url = &self.base_url;
+        match code {
+            Some(code) => format!(
+                "{url} refuses MINIO_ACCESS_KEY and MINIO_SECRET_KEY ({code}): correct them"
+            ),
+            None if text.contains("NoSuchBucket") => {
+                format!("{url}: there is no bucket {:?} (MINIO_BUCKET)", self.name)
+            }
+            None => match status(&text) {
+                Some(status) => format!("{url} answers {status}"),
+                None => format!("{url}: {}", crate::config::first_line(&innermost.to_string())),
+            },
+        }
+    }
+}
+
+/// The HTTP status in an error's text.
+fn status(text: &str) -> Option<&str> {
+    let after = &text[text.find("status ")? + "status ".len()..];
+    let end = after.find(|c: char| !c.is_ascii_digit()).unwrap_or(after.len());
+    (end == 3).then(|| &after[..end])
+}
+
+fn client_options() -> ClientOptions {
+    ClientOptions::new()
+        .with_allow_http(true)
+        .with_connect_timeout(Duration::from_secs(5))
+        .with_timeout(Duration::from_secs(60))
+}
+
+/// Renames, or copies where the store is another file system.
+fn move_file(from: &Path, to: &Path) -> io::Result<()> {
+    if let Some(dir) = to.parent() {
+        fs::create_dir_all(dir)?;
+    }
+    match disk::rename(from, to) {
+        Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
+            copy_whole(from, to)?;
+            fs::remove_file(from)
+        }
+        outcome => outcome,
+    }
+}
+
+fn copy_whole(from: &Path, to: &Path) -> io::Result<()> {
+    let name = to.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let part = to.with_file_name(format!("{}{name}", disk::TEMPORARY));
+    fs::copy(from, &part)?;
+    fs::File::open(&part)?.sync_all()?;
+    if print(from)? != print(&part)? {
+        return Err(io::Error::other("the copy differs from the recording"));
+    }
+    disk::rename(&part, to)
+}
+
+fn print(path: &Path) -> io::Result<Print> {
+    let mut digest = Sha256::new();
+    let length = io::copy(&mut fs::File::open(path)?, &mut digest)?;
+    Ok((length, digest.finalize().into()))
+}
+
+/// What S3 and MinIO answer to a wrong key, a wrong secret, a key without rights.
+const CREDENTIAL_CODES: [&str; 3] = ["InvalidAccessKeyId", "SignatureDoesNotMatch", "AccessDenied"];
+
+const PART_BYTES: usize = 8 << 20;
+const CHUNK_BYTES: usize = 256 << 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_recording_is_copied_whole_where_it_cannot_be_renamed() {
+        let dir = tempfile::tempdir().unwrap();
+        let (from, to) = (dir.path().join("a.wav"), dir.path().join("b.wav"));
+        fs::write(&from, b"RIFF").unwrap();
+        copy_whole(&from, &to).unwrap();
+        assert_eq!(fs::read(&to).unwrap(), b"RIFF");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn a_store_error_is_one_line_without_the_objects_name() {
+        let config = StorageConfig::Bucket {
+            endpoint: "http://h:9000".into(),
+            bucket: "rec".into(),
+            access_key: "a".into(),
+            secret_key: crate::config::Secret::new("hidden"),
+        };
+        let Store::Bucket(bucket) = Store::new(&config).unwrap() else { unreachable!("a bucket") };
+        let check = |text: &str, expected: &str| {
+            assert_eq!(bucket.explain(&io::Error::other(text.to_owned())), expected);
+        };
+        check(
+            "status 403 Forbidden: <Code>SignatureDoesNotMatch</Code><Key>x.wav</Key>",
+            "http://h:9000/rec refuses MINIO_ACCESS_KEY and MINIO_SECRET_KEY (SignatureDoesNotMatch): correct them",
+        );
+        check(
+            "<Code>NoSuchBucket</Code>",
+            "http://h:9000/rec: there is no bucket \"rec\" (MINIO_BUCKET)",
+        );
+        check("Server returned status 503 for x.wav", "http://h:9000/rec answers 503");
+        check("connection refused\nmore", "http://h:9000/rec: connection refused");
+    }
+}

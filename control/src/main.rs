@@ -1,0 +1,37 @@
+//! `voxcore`: one worker of a voice fleet.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, FromArgMatches, Parser};
+use voxcore::config::{Config, EXIT_CONFIG, Layers, help_text};
+
+/// One worker of a voice fleet: takes SIP calls and runs bots on them.
+#[derive(Debug, Parser)]
+#[command(name = "voxcore", version)]
+struct Cli {
+    /// TOML file with sections [worker], [http], [sip], [media], [bots], [storage], [livekit].
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Check the configuration, say what is wrong, and end.
+    #[arg(long)]
+    check: bool,
+}
+
+fn main() -> ExitCode {
+    let matches = Cli::command().after_long_help(help_text()).get_matches();
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    let layers =
+        Layers { file: cli.config.as_deref(), env: voxcore::environment(), ..Layers::default() };
+    let config = match Config::load(&layers) {
+        Ok(config) => config,
+        Err(error) => {
+            eprintln!("voxcore: {error}");
+            return ExitCode::from(EXIT_CONFIG);
+        }
+    };
+    if cli.check {
+        return ExitCode::SUCCESS;
+    }
+    voxcore::start(config, |_| {})
+}
