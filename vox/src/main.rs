@@ -1,6 +1,9 @@
 //! One binary for one machine: `vox up` runs a worker on embedded defaults, `vox call` is a caller.
 
 mod call;
+mod up;
+
+use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
@@ -14,12 +17,16 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Up(up::UpArgs),
     Call(call::CallArgs),
 }
 
-#[tokio::main]
-async fn main() -> anyhow::Result<()> {
+fn main() -> anyhow::Result<ExitCode> {
     match Cli::parse().command {
-        Command::Call(args) => call::run(args).await,
+        Command::Up(args) => Ok(up::run(args)),
+        Command::Call(args) => {
+            tokio::runtime::Runtime::new()?.block_on(call::run(args))?;
+            Ok(ExitCode::SUCCESS)
+        }
     }
 }
