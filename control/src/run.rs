@@ -99,7 +99,7 @@ impl Worker {
         if tokio::time::timeout(CLOSE_LIMIT, self.calls.idle()).await.is_err() {
             tracing::error!("calls did not end within {} s", CLOSE_LIMIT.as_secs());
         }
-        self.sip.stop(BYE_LIMIT).await;
+        self.sip.stop().await;
         let delivered = async { tokio::join!(self.outbox.idle(), self.spool.idle()) };
         if tokio::time::timeout(DELIVER_LIMIT, delivered).await.is_err() {
             let (results, recordings) = (self.outbox.counts().pending, self.spool.counts().pending);
@@ -194,9 +194,6 @@ fn sip_config(config: &Config) -> SipConfig {
 
 /// Closing takes a tick, a recording's sync 10 s at most, the result's own write some more.
 const CLOSE_LIMIT: Duration = Duration::from_secs(15);
-
-/// A peer answers a BYE within a round trip.
-const BYE_LIMIT: Duration = Duration::from_secs(2);
 
 /// What is not delivered by then is delivered after the next start.
 const DELIVER_LIMIT: Duration = Duration::from_secs(5);
