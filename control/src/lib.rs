@@ -21,6 +21,7 @@ pub mod run;
 pub mod sip;
 
 use std::collections::HashMap;
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use config::{Config, ConfigError, EXIT_CONFIG};
@@ -37,8 +38,14 @@ pub fn environment() -> HashMap<String, String> {
 /// Runs a worker to its end and gives the process's exit status: 64 when the configuration (or a
 /// file it names) is wrong, 1 when the worker could not start.
 pub fn start(config: Config, started: impl FnOnce(&Worker)) -> ExitCode {
-    let filter = tracing_subscriber::EnvFilter::new(&config.worker.log);
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    // The SIP stack tells whole messages at "info": only on demand, and never a caller's by default.
+    let filter =
+        tracing_subscriber::EnvFilter::new(format!("rsipstack=error,{}", config.worker.log));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .init();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(CONTROL_THREADS)
         .thread_name("vox-control")

@@ -181,6 +181,7 @@ impl Phone {
             contact,
             content_type: Some("application/sdp".into()),
             offer: Some(media::offer(local, &plan.codecs).into_bytes()),
+            call_id: Some(format!("{:08x}-{}@{}", plan.seed, local.port(), local.ip())),
             ..InviteOption::default()
         };
         let (states_in, states) = self.dialogs.new_dialog_state_channel();

@@ -28,7 +28,8 @@ pub fn command(worker: &Worker, user: &str) -> Command {
 /// # Panics
 /// When the call fails.
 pub fn say(worker: &Worker, user: &str, speech: &Path, arguments: &[&str]) -> Call {
-    let heard = worker.directory().join(format!("heard-{}.wav", arguments.join("-").replace('/', "_")));
+    let heard =
+        worker.directory().join(format!("heard-{}.wav", arguments.join("-").replace('/', "_")));
     let output = command(worker, user)
         .arg("--play")
         .arg(speech)

@@ -48,7 +48,12 @@ pub fn pesq(reference: &Path, degraded: &Path) -> Option<Score> {
         return None;
     }
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("score.py");
-    let output = Command::new(python).arg(script).arg(reference).arg(degraded).output().expect("python runs");
+    let output = Command::new(python)
+        .arg(script)
+        .arg(reference)
+        .arg(degraded)
+        .output()
+        .expect("python runs");
     let text = String::from_utf8_lossy(&output.stdout);
     let score: Value = serde_json::from_str(&text)
         .unwrap_or_else(|_| panic!("score.py: {text}{}", String::from_utf8_lossy(&output.stderr)));

@@ -49,7 +49,8 @@ impl Process {
     /// Sends a signal.
     pub fn signal(&self, signal: i32) {
         // A process id of our own unreaped child: it cannot have been reused.
-        let status = Command::new("kill").arg(format!("-{signal}")).arg(self.0.id().to_string()).status();
+        let status =
+            Command::new("kill").arg(format!("-{signal}")).arg(self.0.id().to_string()).status();
         assert!(status.is_ok_and(|status| status.success()), "kill -{signal}");
     }
 }

@@ -46,8 +46,12 @@ impl Worker {
         }
         command.envs(environment.iter().copied());
         let local = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        let mut worker =
-            Self { process: Process::start(&mut command), sip: local(sip), http: local(http), directory };
+        let mut worker = Self {
+            process: Process::start(&mut command),
+            sip: local(sip),
+            http: local(http),
+            directory,
+        };
         wait_for("vox up to answer", Duration::from_secs(20), || {
             let exited = worker.process.0.try_wait().expect("a child");
             assert!(exited.is_none(), "vox up ended at once: {exited:?}");
@@ -73,7 +77,8 @@ impl Worker {
 
     /// Calls it holds now.
     pub fn calls(&self) -> u64 {
-        let health: Value = serde_json::from_str(&self.get("/health").expect("/health")).expect("JSON");
+        let health: Value =
+            serde_json::from_str(&self.get("/health").expect("/health")).expect("JSON");
         health["worker_calls"].as_u64().expect("worker_calls")
     }
 
@@ -134,7 +139,11 @@ pub fn binary(name: &str) -> PathBuf {
     let test = std::env::current_exe().expect("a path of our own");
     let profile = test.parent().and_then(Path::parent).expect("target/PROFILE/deps/test");
     let path = profile.join(name);
-    assert!(path.is_file(), "{} is not built: run `cargo build --workspace --bins`", path.display());
+    assert!(
+        path.is_file(),
+        "{} is not built: run `cargo build --workspace --bins`",
+        path.display()
+    );
     path
 }
 

@@ -11,9 +11,12 @@ const CLEAN_MIN: f64 = 4.0;
 fn every_codec_brings_speech_back_as_it_was_said() {
     let _turn = one_at_a_time();
     let worker = Worker::start("", &[]);
-    for (codec, rate_hz, pesq_min) in
-        [("PCMU", 8_000, CLEAN_MIN), ("PCMA", 8_000, CLEAN_MIN), ("G722", 16_000, 3.8), ("opus", 16_000, 3.5)]
-    {
+    for (codec, rate_hz, pesq_min) in [
+        ("PCMU", 8_000, CLEAN_MIN),
+        ("PCMA", 8_000, CLEAN_MIN),
+        ("G722", 16_000, 3.8),
+        ("opus", 16_000, 3.5),
+    ] {
         let Some(speech) = ears::speech(worker.directory(), rate_hz, 20) else { return };
         let call = caller::say(&worker, "echo", &speech, &["--codec", codec]);
         let Some(score) = ears::pesq(&speech, &call.heard) else { return };

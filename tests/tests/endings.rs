@@ -12,7 +12,9 @@ use vox_tests::{caller, ears, one_at_a_time, wait_for};
 const NO_AUDIO_S: u64 = 3;
 
 fn bots(extra: &str) -> String {
-    format!("[bots.echo]\nagent = {{ kind = \"echo\" }}\nno_audio_seconds = {NO_AUDIO_S}\n{extra}\n")
+    format!(
+        "[bots.echo]\nagent = {{ kind = \"echo\" }}\nno_audio_seconds = {NO_AUDIO_S}\n{extra}\n"
+    )
 }
 
 fn only_result(worker: &Worker, limit: Duration) -> Value {
@@ -20,7 +22,9 @@ fn only_result(worker: &Worker, limit: Duration) -> Value {
 }
 
 fn has_event(result: &Value, name: &str) -> bool {
-    result["events"].as_array().is_some_and(|events| events.iter().any(|event| event["event"] == name))
+    result["events"]
+        .as_array()
+        .is_some_and(|events| events.iter().any(|event| event["event"] == name))
 }
 
 #[test]
@@ -29,7 +33,9 @@ fn a_caller_that_vanishes_is_noticed_and_its_recording_is_whole() {
     let worker = Worker::start(&bots(""), &[]);
     let Some(speech) = ears::speech(worker.directory(), 8_000, 30) else { return };
     let mut command = caller::command(&worker, "echo");
-    let victim = Process::start(command.arg("--play").arg(&speech).args(["--codec", "PCMU"]).stdout(Stdio::null()));
+    let victim = Process::start(
+        command.arg("--play").arg(&speech).args(["--codec", "PCMU"]).stdout(Stdio::null()),
+    );
     wait_for("the call", Duration::from_secs(5), || (worker.calls() == 1).then_some(()));
     let talked = Instant::now();
     wait_for("two seconds of talk", Duration::from_secs(5), || {
@@ -42,7 +48,9 @@ fn a_caller_that_vanishes_is_noticed_and_its_recording_is_whole() {
     assert_eq!(result["disconnected_by"], "error", "{result}");
     assert!(has_event(&result, "media_timeout"), "{result}");
     assert_eq!(worker.calls(), 0);
-    assert!(worker.metric("vox_calls_ended_total{reason=\"media_timeout\"").is_some_and(|n| n == 1.0));
+    assert!(
+        worker.metric("vox_calls_ended_total{reason=\"media_timeout\"").is_some_and(|n| n == 1.0)
+    );
     let wav = ears::wav(&worker.recordings(1, Duration::from_secs(10))[0]);
     let heard = wav.samples.len() as f64 / 2.0 / f64::from(wav.rate_hz);
     let call = result["call_duration_seconds"].as_f64().expect("a duration");
@@ -58,7 +66,10 @@ fn a_call_past_its_limit_ends_as_timeout() {
     assert_eq!(call.report["hung_up_by_peer"], true);
     let result = only_result(&worker, Duration::from_secs(5));
     assert_eq!(result["disconnected_by"], "timeout", "{result}");
-    assert!((result["call_duration_seconds"].as_f64().expect("a duration") - 2.0).abs() < 0.1, "{result}");
+    assert!(
+        (result["call_duration_seconds"].as_f64().expect("a duration") - 2.0).abs() < 0.1,
+        "{result}"
+    );
 }
 
 #[test]
@@ -69,9 +80,13 @@ fn a_full_worker_refuses_before_any_side_effect() {
     let mut first = caller::command(&worker, "echo");
     let first = Process::start(first.arg("--play").arg(&speech).stdout(Stdio::null()));
     wait_for("the call", Duration::from_secs(5), || (worker.calls() == 1).then_some(()));
-    let second = caller::command(&worker, "echo").args(["--duration", "1"]).output().expect("vox call runs");
+    let second =
+        caller::command(&worker, "echo").args(["--duration", "1"]).output().expect("vox call runs");
     let error = String::from_utf8_lossy(&second.stderr);
-    assert!(!second.status.success() && error.contains("486") && error.contains("retry after"), "{error}");
+    assert!(
+        !second.status.success() && error.contains("486") && error.contains("retry after"),
+        "{error}"
+    );
     first.signal(2);
     let result = only_result(&worker, Duration::from_secs(5));
     assert_eq!(result["disconnected_by"], "customer", "{result}");
@@ -81,7 +96,8 @@ fn a_full_worker_refuses_before_any_side_effect() {
 fn an_invite_that_is_never_acknowledged_ends_as_an_error() {
     let _turn = one_at_a_time();
     // A long media limit, so that it is the missing ACK that ends the call.
-    let worker = Worker::start("[bots.echo]\nagent = { kind = \"echo\" }\nno_audio_seconds = 120\n", &[]);
+    let worker =
+        Worker::start("[bots.echo]\nagent = { kind = \"echo\" }\nno_audio_seconds = 120\n", &[]);
     let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
     let local = socket.local_addr().expect("bound");
     socket.connect(worker.sip).expect("connected");
@@ -107,14 +123,20 @@ fn a_draining_worker_lets_its_call_run_and_then_ends() {
     let mut worker = Worker::start(&bots(""), &[]);
     let Some(speech) = ears::speech(worker.directory(), 8_000, 4) else { return };
     let mut command = caller::command(&worker, "echo");
-    let mut call = Process::start(command.arg("--play").arg(&speech).arg("--json").stdout(Stdio::null()));
+    let mut call =
+        Process::start(command.arg("--play").arg(&speech).arg("--json").stdout(Stdio::null()));
     wait_for("the call", Duration::from_secs(5), || (worker.calls() == 1).then_some(()));
     worker.process.signal(TERM);
-    wait_for("the drain", Duration::from_secs(5), || worker.get("/health")?.contains("\"total_available\":0").then_some(()));
-    let refused = caller::command(&worker, "echo").args(["--duration", "1"]).output().expect("vox call runs");
+    wait_for("the drain", Duration::from_secs(5), || {
+        worker.get("/health")?.contains("\"total_available\":0").then_some(())
+    });
+    let refused =
+        caller::command(&worker, "echo").args(["--duration", "1"]).output().expect("vox call runs");
     assert!(String::from_utf8_lossy(&refused.stderr).contains("503"), "{refused:?}");
     assert!(call.0.wait().expect("a child").success(), "the call was cut");
-    let status = wait_for("the worker's end", Duration::from_secs(10), || worker.process.0.try_wait().expect("a child"));
+    let status = wait_for("the worker's end", Duration::from_secs(10), || {
+        worker.process.0.try_wait().expect("a child")
+    });
     assert!(status.success(), "{status}");
     assert_eq!(only_result(&worker, Duration::from_secs(1))["disconnected_by"], "customer");
 }

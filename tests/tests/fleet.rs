@@ -44,5 +44,9 @@ fn fleet_health_is_exact_with_two_hundred_calls() {
         .collect();
     times.sort();
     // A figure for the report, not a verdict: a slow machine must not fail a test.
-    println!("/health/fleet with {CALLS} calls: p50 {:?}, p99 {:?}", times[ASKED / 2], times[ASKED * 99 / 100]);
+    println!(
+        "/health/fleet with {CALLS} calls: p50 {:?}, p99 {:?}",
+        times[ASKED / 2],
+        times[ASKED * 99 / 100]
+    );
 }

@@ -40,10 +40,14 @@ impl Store {
     fn run(&mut self) {
         let mut command = Command::new(&self.program);
         command.args(["server", "--quiet", "--address", &self.address.to_string()]);
-        command.args(["--console-address", &format!("127.0.0.1:{}", free_port())]).arg(self.directory.path());
+        command
+            .args(["--console-address", &format!("127.0.0.1:{}", free_port())])
+            .arg(self.directory.path());
         command.env("MINIO_ROOT_USER", USER).env("MINIO_ROOT_PASSWORD", SECRET);
         self.process = Some(Process::start(command.stdout(Stdio::null()).stderr(Stdio::null())));
-        wait_for("MinIO", Duration::from_secs(30), || http_get(self.address, "/minio/health/ready"));
+        wait_for("MinIO", Duration::from_secs(30), || {
+            http_get(self.address, "/minio/health/ready")
+        });
     }
 
     fn stop(&mut self) {
@@ -53,7 +57,13 @@ impl Store {
     /// A signed request by another client than ours.
     fn curl(&self, arguments: &[&str], key: &str) -> Vec<u8> {
         let output = Command::new("curl")
-            .args(["-fsS", "--aws-sigv4", "aws:amz:us-east-1:s3", "--user", &format!("{USER}:{SECRET}")])
+            .args([
+                "-fsS",
+                "--aws-sigv4",
+                "aws:amz:us-east-1:s3",
+                "--user",
+                &format!("{USER}:{SECRET}"),
+            ])
             .args(arguments)
             .arg(format!("http://{}/recordings/{key}", self.address))
             .output()
@@ -73,7 +83,8 @@ impl Store {
 }
 
 fn start_worker(environment: &[(&str, String)]) -> Worker {
-    let environment: Vec<_> = environment.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let environment: Vec<_> =
+        environment.iter().map(|(name, value)| (*name, value.as_str())).collect();
     Worker::start("", &environment)
 }
 
@@ -95,7 +106,9 @@ fn recordings_arrive_byte_for_byte_also_when_the_store_was_away() {
     let worker = start_worker(&store.environment(SECRET));
     let Some(speech) = ears::speech(worker.directory(), 8_000, 1) else { return };
     call(&worker, &speech, CALLS / 2);
-    wait_for("the first half in the store", Duration::from_secs(20), || spooled(&worker).is_empty().then_some(()));
+    wait_for("the first half in the store", Duration::from_secs(20), || {
+        spooled(&worker).is_empty().then_some(())
+    });
 
     store.stop();
     let away = Instant::now();
@@ -104,12 +117,19 @@ fn recordings_arrive_byte_for_byte_also_when_the_store_was_away() {
     wait_for("the outage to be over", OUTAGE * 2, || (away.elapsed() > OUTAGE).then_some(()));
     let kept: Vec<(String, Vec<u8>)> = spooled(&worker)
         .iter()
-        .map(|path| (path.file_name().expect("a file").to_string_lossy().into(), std::fs::read(path).expect("bytes")))
+        .map(|path| {
+            (
+                path.file_name().expect("a file").to_string_lossy().into(),
+                std::fs::read(path).expect("bytes"),
+            )
+        })
         .collect();
     assert_eq!(kept.len(), CALLS / 2, "nothing leaves the spool while the store is away");
 
     store.run();
-    wait_for("the second half in the store", Duration::from_secs(90), || spooled(&worker).is_empty().then_some(()));
+    wait_for("the second half in the store", Duration::from_secs(90), || {
+        spooled(&worker).is_empty().then_some(())
+    });
     for (key, bytes) in kept {
         assert!(store.curl(&[], &key) == bytes, "{key} differs from what was spooled");
     }

@@ -26,11 +26,14 @@ fn through(profile: &str, speech: &Path, worker: &Worker, nth: usize) -> (caller
 }
 
 fn delay_at_end_ms(result: &Value) -> f64 {
-    result["media"]["buffer_delay_end_ms"].as_f64().unwrap_or_else(|| panic!("no delay in {result}"))
+    result["media"]["buffer_delay_end_ms"]
+        .as_f64()
+        .unwrap_or_else(|| panic!("no delay in {result}"))
 }
 
 fn energies(wav: &Wav) -> Vec<f64> {
-    let square = |frame: &[i16]| frame.iter().map(|&s| f64::from(s).powi(2)).sum::<f64>() / FRAME as f64;
+    let square =
+        |frame: &[i16]| frame.iter().map(|&s| f64::from(s).powi(2)).sum::<f64>() / FRAME as f64;
     wav.samples.chunks_exact(FRAME).map(square).collect()
 }
 
@@ -38,7 +41,11 @@ fn energies(wav: &Wav) -> Vec<f64> {
 fn gaps(said: &Wav, heard: &Wav, offset_ms: f64) -> usize {
     let skip = (offset_ms / 1e3 * 8_000.0) as usize;
     let heard = Wav { samples: heard.samples[skip..].to_vec(), ..heard.clone() };
-    energies(said).iter().zip(energies(&heard)).filter(|&(&said, heard)| said > LOUD && heard < NOTHING).count()
+    energies(said)
+        .iter()
+        .zip(energies(&heard))
+        .filter(|&(&said, heard)| said > LOUD && heard < NOTHING)
+        .count()
 }
 
 #[test]
@@ -52,7 +59,11 @@ fn random_loss_leaves_no_gap_and_speech_that_is_good_to_hear() {
     assert!(score.pesq >= LOSS_PESQ_MIN, "PESQ {:.2}", score.pesq);
     assert_eq!(gaps(&ears::wav(&speech), &ears::wav(&call.heard), score.offset_ms), 0);
     let lost = result["media"]["lost"].as_u64().expect("lost");
-    assert_eq!(Some(lost), call.report["lost_on_purpose"].as_u64(), "what was lost is what Vox missed");
+    assert_eq!(
+        Some(lost),
+        call.report["lost_on_purpose"].as_u64(),
+        "what was lost is what Vox missed"
+    );
 }
 
 #[test]
@@ -79,5 +90,8 @@ fn a_burst_of_delay_loses_nothing_and_the_delay_returns() {
     assert_eq!(burst["media"]["lost"], 0, "{burst}");
     assert_eq!(burst["media"]["late"], 0, "{burst}");
     let (before, after) = (delay_at_end_ms(&clean), delay_at_end_ms(&burst));
-    assert!(after <= before + DELAY_TOLERANCE_MS, "delay {after} ms, on a clean network {before} ms");
+    assert!(
+        after <= before + DELAY_TOLERANCE_MS,
+        "delay {after} ms, on a clean network {before} ms"
+    );
 }

@@ -26,8 +26,22 @@ fn two_hundred_calls_at_once_end_well_and_leave_nothing_behind() {
         .arg(worker.sip.to_string())
         .args(["-sf", &scenario, "-s", "echo", "-i", "127.0.0.1", "-mi", "127.0.0.1"])
         .args(["-p", &free_port().to_string(), "-min_rtp_port", "42000", "-max_rtp_port", "50000"])
-        .args(["-m", &CALLS.to_string(), "-l", &CALLS.to_string(), "-r", &CALLS_PER_SECOND.to_string()])
-        .args(["-d", &HOLD.as_millis().to_string(), "-timeout", "150", "-timeout_error", "-nostdin"])
+        .args([
+            "-m",
+            &CALLS.to_string(),
+            "-l",
+            &CALLS.to_string(),
+            "-r",
+            &CALLS_PER_SECOND.to_string(),
+        ])
+        .args([
+            "-d",
+            &HOLD.as_millis().to_string(),
+            "-timeout",
+            "150",
+            "-timeout_error",
+            "-nostdin",
+        ])
         .current_dir(worker.directory())
         .stdout(Stdio::null())
         .status()
@@ -42,11 +56,15 @@ fn two_hundred_calls_at_once_end_well_and_leave_nothing_behind() {
     }
     for path in &recordings {
         let key = path.file_name().expect("a file").to_string_lossy().into_owned();
-        let result = results.iter().find(|result| result["recording_key"] == *key).expect("its result");
+        let result =
+            results.iter().find(|result| result["recording_key"] == *key).expect("its result");
         let wav = ears::wav(path);
         let seconds = wav.samples.len() as f64 / f64::from(wav.channels) / f64::from(wav.rate_hz);
         let expected = result["call_duration_seconds"].as_f64().expect("a duration");
-        assert!((seconds - expected).abs() <= LENGTH_TOLERANCE_S, "{key}: {seconds} s, call {expected} s");
+        assert!(
+            (seconds - expected).abs() <= LENGTH_TOLERANCE_S,
+            "{key}: {seconds} s, call {expected} s"
+        );
     }
     assert_eq!(worker.metric("vox_engine_calls"), Some(0.0));
     assert_eq!(worker.metric("vox_ports_used"), Some(0.0));
