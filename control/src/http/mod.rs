@@ -1,35 +1,51 @@
-//! The worker's HTTP side: health, figures, recordings that are still here. Served on the Unix
-//! socket of the contract, and on TCP where that is configured.
+//! HTTP on the worker's Unix socket and, when configured, on TCP.
 //!
-//! What this does not do: call starts (they come with LiveKit), TLS (the ingress does it).
+//! | route | secret | answer |
+//! |---|---|---|
+//! | `GET /health` | | this worker |
+//! | `GET /health/fleet` | | all workers of this host |
+//! | `GET /metrics` | | Prometheus text |
+//! | `GET /recordings/{key}` | yes | a recording that is still on this machine, `Range` |
+//!
+//! Whatever is refused has a JSON body: `{"detail":"not_found"}`.
+//!
+//! What this module does not do: TLS, HTTP/2 (an nginx stands before it), starting calls.
 
-mod fleet;
+mod connections;
+mod health;
+mod neighbour;
 mod range;
 mod recordings;
+mod secret;
 mod socket;
+mod stall;
 
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use axum::{Json, Router};
-use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
-use vox_contracts::{SECRET_HEADER, WorkerHealth};
+use axum::serve::ListenerExt;
+use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::calls::Slots;
 use crate::config::{HttpConfig, Secret, WorkerConfig};
-use crate::metrics::Metrics;
+use crate::metrics::{self, Metrics};
 
-use fleet::Neighbour;
+use connections::Limits;
+use socket::SocketFile;
 
-/// What the routes answer from.
+/// What the routes answer from. Handles, not copies: each answer is as of now.
 #[derive(Debug)]
 pub struct Desk {
     slots: Slots,
@@ -37,7 +53,11 @@ pub struct Desk {
     worker_id: String,
     workers: u32,
     secret: Option<Secret>,
-    neighbours: Vec<Neighbour>,
+    /// Other workers' ids and sockets.
+    neighbours: Vec<(String, PathBuf)>,
+    /// Rounds of questions to the neighbours at once.
+    rounds: Semaphore,
+    /// Each spool stands before the store that its recordings are moved to.
     recording_dirs: Vec<PathBuf>,
 }
 
@@ -51,90 +71,48 @@ impl Desk {
             worker_id: worker.id.clone(),
             workers: u32::try_from(worker.workers).unwrap_or(u32::MAX),
             secret: worker.secret.clone(),
-            neighbours: http.neighbours.iter().map(|(id, path)| Neighbour::new(id, path)).collect(),
+            neighbours: http.neighbours.clone(),
+            rounds: Semaphore::new(health::ROUNDS),
             recording_dirs: data_dirs
-                .flat_map(|dir| ["recordings", "spool"].map(|d| dir.join(d)))
+                .flat_map(|dir| ["spool", "recordings"].map(|name| dir.join(name)))
                 .collect(),
         }
     }
-
-    /// A worker that drains has its calls, and no room beside them.
-    fn health(&self) -> WorkerHealth {
-        let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-        let calls = count(self.slots.taken());
-        let draining = self.slots.is_draining();
-        let max = if draining { calls } else { count(self.slots.capacity()) };
-        let capacity = max.saturating_mul(self.workers);
-        WorkerHealth {
-            status: "ok".into(),
-            worker_calls: calls,
-            worker_max: max,
-            total_capacity: capacity,
-            total_available: if draining { 0 } else { capacity.saturating_sub(calls) },
-            workers: self.workers,
-            worker_id: self.worker_id.clone(),
-            worker_pid: std::process::id(),
-        }
-    }
-
-    /// Whether the request carries the shared secret. Without one configured nobody does.
-    fn knows_secret(&self, headers: &HeaderMap) -> bool {
-        let offered = headers.get(SECRET_HEADER).map_or(&b""[..], |value| value.as_bytes());
-        self.secret.as_ref().is_some_and(|secret| secret.matches(offered))
-    }
-}
-
-/// The routes.
-pub fn router(desk: Arc<Desk>) -> Router {
-    Router::new()
-        .route("/health", get(health))
-        .route("/health/fleet", get(fleet::health))
-        .route("/metrics", get(metrics))
-        .route("/recordings/{key}", get(recordings::serve))
-        .fallback(async || (StatusCode::NOT_FOUND, r#"{"detail":"not_found"}"#))
-        .with_state(desk)
-}
-
-async fn health(State(desk): State<Arc<Desk>>) -> Json<WorkerHealth> {
-    Json(desk.health())
-}
-
-async fn metrics(State(desk): State<Arc<Desk>>) -> Response {
-    const TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    ([(header::CONTENT_TYPE, TYPE)], desk.metrics.text()).into_response()
 }
 
 /// The listening HTTP side.
 #[derive(Debug)]
 pub struct HttpServer {
     local: Option<SocketAddr>,
-    socket: socket::SocketFile,
-    stop: CancellationToken,
-    tasks: TaskTracker,
+    stop: DropGuard,
+    served: JoinHandle<()>,
 }
 
 impl HttpServer {
-    /// Binds both, and answers from `desk`.
-    pub async fn start(config: &HttpConfig, desk: Desk) -> io::Result<Self> {
-        let (unix, socket) = socket::bind(&config.socket)?;
+    /// Listens on the Unix socket and the TCP address of `config`, and answers from `desk`.
+    pub async fn start(config: &HttpConfig, desk: Desk) -> Result<Self, BindError> {
+        Self::start_with(config, desk, Limits::default()).await
+    }
+
+    async fn start_with(
+        config: &HttpConfig,
+        desk: Desk,
+        limits: Limits,
+    ) -> Result<Self, BindError> {
         let tcp = match config.listen {
-            Some(address) => Some(TcpListener::bind(address).await.map_err(|error| {
-                io::Error::new(error.kind(), format!("HTTP cannot listen on {address}: {error}"))
-            })?),
+            Some(address) => Some(
+                TcpListener::bind(address)
+                    .await
+                    .map_err(|error| BindError::Tcp { address, error })?,
+            ),
             None => None,
         };
-        let local = tcp.as_ref().map(TcpListener::local_addr).transpose()?;
-        let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
-        let routes = router(Arc::new(desk));
-        let stopped = || stop.clone().cancelled_owned();
-        let serve = axum::serve(unix, routes.clone()).with_graceful_shutdown(stopped());
-        tasks.spawn(async move { serve.await });
-        if let Some(tcp) = tcp {
-            let serve = axum::serve(tcp, routes).with_graceful_shutdown(stopped());
-            tasks.spawn(async move { serve.await });
-        }
-        tasks.close();
-        Ok(Self { local, socket, stop, tasks })
+        let (unix, file) = socket::bind(&config.socket)?;
+        let listening = Listening { file, unix, tcp, limits };
+        let local = listening.tcp.as_ref().and_then(|tcp| tcp.local_addr().ok());
+        let stop = CancellationToken::new();
+        let served = tokio::spawn(listening.serve(router(desk), stop.clone()));
+        Ok(Self { local, stop: stop.drop_guard(), served })
     }
 
     /// Where TCP listens.
@@ -142,16 +120,104 @@ impl HttpServer {
         self.local
     }
 
-    /// Stops listening; what is being answered is given a moment to end.
+    /// Removes the socket's file, stops listening and lets answers that are under way finish (2 s
+    /// at most).
     pub async fn stop(self) {
-        self.stop.cancel();
-        let _ = tokio::time::timeout(STOP_LIMIT, self.tasks.wait()).await;
-        drop(self.socket);
+        drop(self.stop);
+        if let Err(died) = self.served.await {
+            tracing::error!("the HTTP side did not end in order: {died}");
+        }
     }
 }
 
-/// A connection that is kept open by its peer does not keep us.
-const STOP_LIMIT: std::time::Duration = std::time::Duration::from_secs(2);
+struct Listening {
+    // Dropped in this order: the file goes while we still listen on it, so that its number cannot
+    // be another's yet.
+    file: SocketFile,
+    unix: UnixListener,
+    tcp: Option<TcpListener>,
+    limits: Limits,
+}
+
+impl Listening {
+    async fn serve(self, router: Router, stop: CancellationToken) {
+        let Self { file, unix, tcp, limits } = self;
+        let unlink = async {
+            stop.cancelled().await;
+            drop(file);
+        };
+        let on_unix = connections::serve(unix, router.clone(), limits, stop.clone());
+        let on_tcp = async {
+            if let Some(tcp) = tcp {
+                // Answers are whole: nothing is gained by waiting for more.
+                let tcp = tcp.tap_io(|stream| drop(stream.set_nodelay(true)));
+                connections::serve(tcp, router.clone(), limits, stop.clone()).await;
+            }
+        };
+        tokio::join!(biased; unlink, on_unix, on_tcp);
+    }
+}
+
+/// Why the HTTP side cannot listen.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    /// The TCP address.
+    #[error("cannot listen for HTTP on {address}: {error}")]
+    Tcp {
+        /// It.
+        address: SocketAddr,
+        /// The system's word.
+        error: io::Error,
+    },
+    /// The Unix socket.
+    #[error("cannot listen for HTTP on {}: {error}", path.display())]
+    Unix {
+        /// Its path.
+        path: PathBuf,
+        /// The system's word.
+        error: io::Error,
+    },
+    /// A process answers there.
+    #[error("{}: another worker listens on this socket", .0.display())]
+    Taken(PathBuf),
+    /// Something else has the name.
+    #[error("{} is there and is no socket: remove it or set VOXCORE_SOCKET", .0.display())]
+    NoSocket(PathBuf),
+}
+
+fn router(desk: Desk) -> Router {
+    let secret = desk.secret.clone();
+    let guarded = Router::new()
+        .route("/recordings/{key}", get(recordings::get))
+        .route_layer(from_fn_with_state(secret, secret::required));
+    Router::new()
+        .route("/health", get(health::worker))
+        .route("/health/fleet", get(health::fleet))
+        .route("/metrics", get(show_metrics))
+        .merge(guarded)
+        .fallback(async || refusal(StatusCode::NOT_FOUND, "not_found"))
+        .method_not_allowed_fallback(async || {
+            refusal(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed")
+        })
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .with_state(Arc::new(desk))
+}
+
+async fn show_metrics(State(desk): State<Arc<Desk>>) -> Response {
+    match desk.metrics.text() {
+        Ok(text) => ([(CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response(),
+        Err(_) => refusal(StatusCode::INTERNAL_SERVER_ERROR, "unreadable"),
+    }
+}
+
+/// Says no, in the contract's shape.
+fn refusal(status: StatusCode, detail: &'static str) -> Response {
+    let body = format!("{{\"detail\":\"{detail}\"}}");
+    (status, [(CONTENT_TYPE, "application/json")], body).into_response()
+}
+
+/// Of a request's body, for routes that read one.
+const BODY_BYTES_MAX: usize = 64 << 10;
 
 #[cfg(test)]
 mod tests;

@@ -1,64 +1,95 @@
-use std::ops::Range;
+//! `Range` of RFC 9110 §14: one range of bytes.
 
-/// What part of `length` bytes a `Range` header asks for (RFC 9110 §14.2). `None`: all of it, also
-/// for a header that is not understood; `Some(Err)`: nothing of it is there (416). Of several
-/// ranges none is served: a whole answer is always allowed.
-pub(super) fn parse(header: &str, length: u64) -> Option<Result<Range<u64>, Unsatisfiable>> {
-    let spec = header.strip_prefix("bytes=")?.trim();
-    let (first, last) = spec.split_once('-')?;
-    let number =
-        |text: &str| text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse().ok())?;
-    match (first.is_empty(), last.is_empty()) {
-        (true, true) => None,
-        (true, false) => {
-            let suffix: u64 = number(last)?;
-            let start = length.saturating_sub(suffix);
-            Some(if start < length { Ok(start..length) } else { Err(Unsatisfiable) })
-        }
-        (false, _) => {
-            let first: u64 = number(first)?;
-            let last: u64 = if last.is_empty() { u64::MAX } else { number(last)? };
-            if last < first {
-                return None;
+use std::ops::RangeInclusive;
+
+/// What of a representation is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Wanted {
+    /// All of it: 200.
+    Whole,
+    /// First to last byte, both within it: 206.
+    Part(RangeInclusive<u64>),
+    /// Nothing that is there: 416.
+    Nothing,
+}
+
+impl Wanted {
+    /// Reads a `Range` header for a representation of `length` bytes. What is no single range of
+    /// bytes is ignored, as RFC 9110 §14.2 allows.
+    pub(super) fn read(header: &str, length: u64) -> Self {
+        match positions(header) {
+            None => Self::Whole,
+            Some((Some(first), last)) if first < length => {
+                Self::Part(first..=last.unwrap_or(u64::MAX).min(length - 1))
             }
-            let end = last.saturating_add(1).min(length);
-            Some(if first < end { Ok(first..end) } else { Err(Unsatisfiable) })
+            Some((None, Some(suffix))) if suffix > 0 && length > 0 => {
+                Self::Part(length.saturating_sub(suffix)..=length - 1)
+            }
+            Some(_) => Self::Nothing,
         }
     }
 }
 
-/// The range begins after the end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Unsatisfiable;
+/// First and last of `bytes=first-last`; one of them may be missing.
+fn positions(header: &str) -> Option<(Option<u64>, Option<u64>)> {
+    let (unit, range) = header.split_once('=')?;
+    if !unit.eq_ignore_ascii_case("bytes") {
+        return None;
+    }
+    let (first, last) = range.split_once('-')?;
+    let (first, last) = (position(first)?, position(last)?);
+    let valid = match (first, last) {
+        (Some(first), Some(last)) => first <= last,
+        (first, last) => first.or(last).is_some(),
+    };
+    valid.then_some((first, last))
+}
+
+/// `Some(None)` when there is none. Numbers too large to count with are beyond every end anyway.
+fn position(digits: &str) -> Option<Option<u64>> {
+    match digits {
+        "" => Some(None),
+        _ if !digits.bytes().all(|byte| byte.is_ascii_digit()) => None,
+        _ => Some(Some(digits.parse().unwrap_or(u64::MAX))),
+    }
+}
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn ranges_are_cut_to_what_there_is() {
+    fn a_range_is_cut_to_what_is_there_and_nonsense_is_ignored() {
+        use Wanted::{Nothing, Part, Whole};
         let rows = [
-            ("bytes=0-0", Some(Ok(0..1))),
-            ("bytes=2-4", Some(Ok(2..5))),
-            ("bytes=2-", Some(Ok(2..10))),
-            ("bytes=2-99", Some(Ok(2..10))),
-            ("bytes=-3", Some(Ok(7..10))),
-            ("bytes=-99", Some(Ok(0..10))),
-            ("bytes=10-", Some(Err(Unsatisfiable))),
-            ("bytes=-0", Some(Err(Unsatisfiable))),
-            ("bytes=0-18446744073709551615", Some(Ok(0..10))),
-            ("bytes=4-2", None),
-            ("bytes=-", None),
-            ("bytes=0-1,3-4", None),
-            ("bytes=a-b", None),
-            ("bytes=+1-2", None),
-            ("bytes=99999999999999999999-", None),
-            ("items=0-1", None),
-            ("", None),
+            ("bytes=0-0", 10, Part(0..=0)),
+            ("bytes=0-9", 10, Part(0..=9)),
+            ("bytes=3-", 10, Part(3..=9)),
+            ("bytes=3-99", 10, Part(3..=9)),
+            ("bytes=-4", 10, Part(6..=9)),
+            ("bytes=-99", 10, Part(0..=9)),
+            ("BYTES=9-9", 10, Part(9..=9)),
+            ("bytes=0-99999999999999999999999", 10, Part(0..=9)),
+            ("bytes=-99999999999999999999999", 10, Part(0..=9)),
+            ("bytes=10-", 10, Nothing),
+            ("bytes=99999999999999999999999-", 10, Nothing),
+            ("bytes=-0", 10, Nothing),
+            ("bytes=0-", 0, Nothing),
+            ("bytes=-1", 0, Nothing),
+            ("bytes=5-4", 10, Whole),
+            ("bytes=-", 10, Whole),
+            ("bytes=", 10, Whole),
+            ("bytes", 10, Whole),
+            ("bytes=0-1,3-4", 10, Whole),
+            ("bytes= 0-1", 10, Whole),
+            ("bytes=+0-1", 10, Whole),
+            ("bytes=0--1", 10, Whole),
+            ("bytes=a-b", 10, Whole),
+            ("frames=0-1", 10, Whole),
+            ("", 10, Whole),
         ];
-        for (header, expected) in rows {
-            assert_eq!(parse(header, 10), expected, "{header}");
+        for (header, length, expected) in rows {
+            assert_eq!(Wanted::read(header, length), expected, "{header:?} of {length}");
         }
-        assert_eq!(parse("bytes=0-", 0), Some(Err(Unsatisfiable)));
     }
 }

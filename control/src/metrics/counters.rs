@@ -1,0 +1,65 @@
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// How calls were refused, how they ended, what was recorded. Counted a few times per call, never
+/// on the way of a packet. Cheap to clone; all clones count together.
+#[derive(Debug, Clone, Default)]
+pub struct Counters(Arc<Mutex<Counts>>);
+
+/// The counts at one moment.
+#[derive(Debug, Clone)]
+pub(super) struct Counts {
+    /// By reason and outcome.
+    pub(super) ended: BTreeMap<(&'static str, &'static str), u64>,
+    /// By reason.
+    pub(super) refused: BTreeMap<&'static str, u64>,
+    pub(super) recordings: u64,
+    pub(super) recorded: Duration,
+    pub(super) overruns: u64,
+}
+
+impl Counters {
+    /// A call is over. Both are words of the code's own, never of a peer's: each pair becomes a
+    /// series.
+    pub fn ended(&self, outcome: &'static str, reason: &'static str) {
+        *self.lock().ended.entry((reason, outcome)).or_default() += 1;
+    }
+
+    /// A call was not taken.
+    pub fn refused(&self, reason: &'static str) {
+        *self.lock().refused.entry(reason).or_default() += 1;
+    }
+
+    /// A recording is over. `overruns` of its frames are silence because the disk was behind.
+    pub fn recorded(&self, duration: Duration, overruns: u64) {
+        let mut counts = self.lock();
+        counts.recordings += 1;
+        counts.recorded += duration;
+        counts.overruns += overruns;
+    }
+
+    pub(super) fn read(&self) -> Counts {
+        self.lock().clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Counts> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Default for Counts {
+    fn default() -> Self {
+        Self {
+            ended: ALARMING.into_iter().map(|reason| ((reason, "failed"), 0)).collect(),
+            refused: [("at_capacity", 0), ("draining", 0)].into(),
+            recordings: 0,
+            recorded: Duration::ZERO,
+            overruns: 0,
+        }
+    }
+}
+
+/// There from the start: an alert on `increase()` does not see the first of a series that begins
+/// with it.
+const ALARMING: [&str; 4] = ["fault", "media_timeout", "no_ack", "signalling_failed"];
