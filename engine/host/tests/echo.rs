@@ -8,7 +8,9 @@ use std::time::Duration;
 use common::{Caller, LIMITS, Rig, is_the_tone, ports_for, session, talk};
 use vox_codecs::wav::Wav;
 use vox_engine::call::{Event, Reason};
-use vox_engine::{CallOptions, EngineConfig, EngineEvent, RecordingOptions, Refused};
+use vox_engine::{
+    CallOptions, Engine, EngineConfig, EngineEvent, RecordingOptions, Refused, StartError,
+};
 
 #[test]
 fn a_caller_hears_the_echo_of_what_he_says() {
@@ -47,13 +49,20 @@ fn fifty_callers_on_one_shard_all_hear_their_echo() {
 
 #[test]
 fn calls_spread_over_the_shards() {
-    let mut rig = Rig::with(EngineConfig {
+    let config = EngineConfig {
         bind: common::LOCALHOST,
         ports: ports_for(8),
         cores: vec![0, 1],
         calls_per_shard: 2,
         port_quarantine: Duration::ZERO,
-    });
+    };
+    let mut rig = match Engine::start(config) {
+        Ok((engine, events)) => Rig { engine, events, heard: vec![] },
+        Err(StartError::Cores(said)) if std::env::var_os("REQUIRE_PEERS").is_none() => {
+            return eprintln!("SKIPPED, needs cores 0 and 1: {said}");
+        }
+        Err(error) => panic!("{error}"),
+    };
     let mut callers: Vec<_> = (0..4)
         .map(|_| {
             let caller = Caller::new();

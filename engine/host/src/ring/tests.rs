@@ -222,3 +222,17 @@ fn read_count(event: &EventFd, count: &mut [u8; 8]) {
     let mut file = std::fs::File::from(event.as_fd().try_clone_to_owned().unwrap());
     file.read_exact(count).unwrap();
 }
+
+#[test]
+fn an_address_is_read_as_it_was_written() {
+    for addr in ["127.0.0.1:1", "203.0.113.9:65535", "[::1]:5004", "[2001:db8::9:8]:40000"] {
+        let addr: SocketAddr = addr.parse().unwrap();
+        let raw = RawAddr::new(addr);
+        // SAFETY: pointer and length describe `raw`.
+        let bytes = unsafe { std::slice::from_raw_parts(raw.as_ptr().cast(), raw.len() as usize) };
+        assert_eq!(parse_name(bytes), Some(addr));
+        for shorter in 0..bytes.len().min(8) {
+            assert_eq!(parse_name(&bytes[..shorter]), None, "{shorter} bytes of {addr}");
+        }
+    }
+}

@@ -27,17 +27,14 @@ pub(crate) struct Rig {
 impl Rig {
     /// One unpinned shard for `calls` calls.
     pub(crate) fn new(calls: usize) -> Self {
-        Self::with(EngineConfig {
+        let (engine, events) = Engine::start(EngineConfig {
             bind: LOCALHOST,
             ports: ports_for(calls),
             cores: vec![],
             calls_per_shard: calls,
             port_quarantine: Duration::ZERO,
         })
-    }
-
-    pub(crate) fn with(config: EngineConfig) -> Self {
-        let (engine, events) = Engine::start(config).unwrap();
+        .unwrap();
         Self { engine, events, heard: vec![] }
     }
 
@@ -216,7 +213,7 @@ pub(crate) fn session(remote: SocketAddr) -> MediaSession {
     MediaSession {
         remote,
         remote_rtcp: None,
-        rtcp_mux: false,
+        rtcp_mux: true,
         payload_type: 0,
         event_payload_type: Some(101),
         noise_payload_type: None,
