@@ -4,7 +4,6 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::json;
-use tracing::Instrument as _;
 use vox_call::{CallId, Ending, Outcome, Reason};
 use vox_contracts::{BotConfig, CallResult};
 
@@ -41,12 +40,10 @@ impl Calls {
 
     fn finish(&self, call: CallId, entry: Entry) {
         let this = self.clone();
-        let span = tracing::info_span!("finish", call_id = call.0);
-        let work = async move {
+        tokio::spawn(async move {
             this.write_down(call, entry).await;
             this.0.unfinished.send_modify(|unfinished| *unfinished -= 1);
-        };
-        tokio::spawn(work.instrument(span));
+        });
     }
 
     async fn write_down(&self, call: CallId, entry: Entry) {
