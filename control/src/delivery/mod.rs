@@ -1,6 +1,6 @@
 //! What leaves the worker after a call, and is never lost on the way: results and recordings.
 //!
-//! Both wait as files in a directory ([`queue`]) until the other side has confirmed them, across
+//! Both wait as files in a directory until the other side has confirmed them, across
 //! outages and restarts: results in the [`outbox`] for the Backend's webhook, recordings in the
 //! [`spool`] for the object [`store`].
 

@@ -1,7 +1,7 @@
 //! What a worker tells Prometheus.
 //!
 //! Nothing is counted twice: the engine, the slots and the queues count for themselves and are
-//! read when somebody scrapes ([`Readings`]); how calls ended is counted here ([`Counters`]).
+//! read when somebody scrapes; how calls ended is counted here ([`Counters`]).
 
 mod counters;
 mod exposition;
