@@ -1,6 +1,7 @@
 //! End-to-end tests: a real Vox, started as a process, against real peers.
 //!
 //! - [`worker`]: starts `vox up`, asks its HTTP, reads its results, ends it.
+//! - [`baresip`]: a softphone, driven over its control socket.
 //! - [`caller`]: runs `vox call`.
 //! - [`peers`]: SIPp, baresip, MinIO and friends: found, or loudly missed.
 //! - [`ears`]: speech to say, and PESQ and correlation to judge what came back.
@@ -8,6 +9,7 @@
 //! The tests themselves stand in `tests/`, one file a claim. They hold real-time calls, so each
 //! file runs its tests one after the other ([`one_at_a_time`]).
 
+pub mod baresip;
 pub mod caller;
 pub mod ears;
 pub mod peers;
