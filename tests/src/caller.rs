@@ -16,6 +16,36 @@ pub struct Call {
     pub heard: PathBuf,
 }
 
+impl Call {
+    /// Whether this machine was too busy to hold one call in real time: no verdict about quality
+    /// then.
+    pub fn was_disturbed(&self) -> bool {
+        self.report["send_lateness_max_ms"].as_f64().is_none_or(|late| late > LATENESS_MAX_MS)
+    }
+}
+
+/// A packet that leaves later than this was held up by the machine, not by the network.
+const LATENESS_MAX_MS: f64 = 10.0;
+/// Attempts at a call that nothing disturbs.
+const ATTEMPTS: usize = 5;
+
+/// Repeats `call` until the machine left it alone; `None`, said loudly, when it never did: then
+/// there is no verdict.
+pub fn undisturbed<T>(mut call: impl FnMut() -> (Call, T)) -> Option<(Call, T)> {
+    for attempt in 1..=ATTEMPTS {
+        let (heard, rest) = call();
+        if !heard.was_disturbed() {
+            return Some((heard, rest));
+        }
+        eprintln!(
+            "attempt {attempt}: this machine held packets up for {} ms",
+            heard.report["send_lateness_max_ms"]
+        );
+    }
+    eprintln!("NO VERDICT: this machine is too busy to hold one call in real time");
+    None
+}
+
 /// A command that calls `user` at `worker`, to be given more arguments.
 pub fn command(worker: &Worker, user: &str) -> Command {
     let mut command = Command::new(binary("vox"));

@@ -42,6 +42,11 @@ pub struct Score {
 /// Aligns `degraded` with `reference` and scores it by narrow-band PESQ; `None` when PESQ is
 /// missing.
 pub fn pesq(reference: &Path, degraded: &Path) -> Option<Score> {
+    pesq_of(reference, degraded, 0)
+}
+
+/// [`pesq`] of one channel.
+pub fn pesq_of(reference: &Path, degraded: &Path, channel: usize) -> Option<Score> {
     let python = peers::directory().join("venv/bin/python");
     if !python.is_file() {
         peers::missing("pesq (PyPI)");
@@ -52,6 +57,7 @@ pub fn pesq(reference: &Path, degraded: &Path) -> Option<Score> {
         .arg(script)
         .arg(reference)
         .arg(degraded)
+        .arg(channel.to_string())
         .output()
         .expect("python runs");
     let text = String::from_utf8_lossy(&output.stdout);

@@ -106,6 +106,8 @@ fn recordings_arrive_byte_for_byte_also_when_the_store_was_away() {
     let worker = start_worker(&store.environment(SECRET));
     let Some(speech) = ears::speech(worker.directory(), 8_000, 1) else { return };
     call(&worker, &speech, CALLS / 2);
+    // A result follows its recording into the spool.
+    worker.results(CALLS / 2, Duration::from_secs(10));
     wait_for("the first half in the store", Duration::from_secs(20), || {
         spooled(&worker).is_empty().then_some(())
     });
