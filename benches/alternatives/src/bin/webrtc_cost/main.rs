@@ -30,11 +30,18 @@ struct Options {
     #[arg(long, default_value_t = 25)]
     pairs: usize,
     /// How long packets flow, each time.
-    #[arg(long, default_value_t = 5)]
+    #[arg(long, default_value_t = 4)]
     seconds: u64,
-    /// How often each side is measured.
-    #[arg(long, default_value_t = 3)]
+    /// How often each side is measured, in turns.
+    #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u64).range(1..))]
     rounds: u64,
+}
+
+impl Options {
+    /// In a round, of all streams.
+    fn packets(&self) -> u64 {
+        self.seconds * 50 * self.pairs as u64
+    }
 }
 
 #[tokio::main]
@@ -57,25 +64,25 @@ async fn main() -> anyhow::Result<()> {
     Held::now().print("connected", &start, options.pairs * 2);
 
     let links = bare_links(options.pairs, &received).await?;
+    let mut rounds = Vec::new();
     for round in 0..options.rounds {
-        println!("round {}: {} streams, {} s", round + 1, options.pairs, options.seconds);
         let idle = Spent::of(&options, round, &received, async |_| Ok(())).await?;
-        idle.print_idle(&options);
         let bare = Spent::of(&options, round, &received, async |sequence| {
             for link in &links {
                 link.send(&packet(sequence)).await?;
             }
             Ok(())
         });
-        bare.await?.above(&idle).print("bare UDP", &options);
+        let bare = bare.await?;
         let webrtc = Spent::of(&options, round, &received, async |sequence| {
             for pair in &connected {
                 pair.send(sequence, Bytes::from_static(&PAYLOAD)).await?;
             }
             Ok(())
         });
-        webrtc.await?.above(&idle).print("webrtc", &options);
+        rounds.push([idle, bare, webrtc.await?]);
     }
+    print(&options, &rounds);
     for pair in connected {
         pair.close().await?;
     }
@@ -116,7 +123,6 @@ impl Held {
 
 /// What a stretch of time took of the process, both ends of all streams in it.
 struct Spent {
-    sent: u64,
     received: u64,
     cpu: Duration,
     allocations: u64,
@@ -142,45 +148,41 @@ impl Spent {
         // The last packets are on their way.
         ticks.tick().await;
         Ok(Self {
-            sent: ticks_each * options.pairs as u64,
             received: received.load(Relaxed) - before,
             cpu: cpu_time() - cpu,
             allocations: HEAP.allocations() - allocations,
         })
     }
+}
 
-    /// What goes beyond `idle`: the connections live through all rounds.
-    fn above(self, idle: &Self) -> Self {
-        Self {
-            cpu: self.cpu.saturating_sub(idle.cpu),
-            allocations: self.allocations.saturating_sub(idle.allocations),
-            ..self
-        }
-    }
-
-    fn cpu_percent(&self, options: &Options) -> f64 {
-        100.0 * self.cpu.as_secs_f64() / options.seconds as f64
-    }
-
-    fn print_idle(&self, options: &Options) {
-        let connections = 2.0 * options.pairs as f64;
+/// Medians over the rounds: a round that something else on the machine disturbed is left out of them.
+fn print(options: &Options, rounds: &[[Spent; 3]]) {
+    let [idle, bare, webrtc] = [0, 1, 2].map(|side| {
+        let of = |figure: fn(&Spent) -> f64| {
+            let mut figures: Vec<f64> = rounds.iter().map(|round| figure(&round[side])).collect();
+            figures.sort_by(f64::total_cmp);
+            figures[figures.len() / 2]
+        };
+        let received: u64 = rounds.iter().map(|round| round[side].received).sum();
+        (of(|spent| spent.cpu.as_secs_f64()), of(|spent| spent.allocations as f64), received)
+    });
+    let connections = (2 * options.pairs) as f64;
+    let seconds = options.seconds as f64;
+    println!(
+        "connected, no media: {:.3} % of a core and {:.0} allocations a second for a connection",
+        100.0 * idle.0 / seconds / connections,
+        idle.1 / seconds / connections,
+    );
+    let packets = options.packets();
+    for (name, (cpu, allocations, received)) in [("bare UDP", bare), ("webrtc", webrtc)] {
         println!(
-            "  connected, no media: {:.3} % of a core and {:.0} allocations a second for a connection",
-            self.cpu_percent(options) / connections,
-            self.allocations as f64 / options.seconds as f64 / connections,
+            "above that, {name}: {:.1} µs and {:.1} allocations a packet ({received} of {} received)",
+            1e6 * (cpu - idle.0) / packets as f64,
+            (allocations - idle.1) / packets as f64,
+            packets * options.rounds,
         );
     }
-
-    fn print(&self, name: &str, options: &Options) {
-        println!(
-            "  above that, {name}: {:.2} % of a core, {:.1} µs and {:.1} allocations a packet ({} of {} received)",
-            self.cpu_percent(options),
-            self.cpu.as_secs_f64() * 1e6 / self.sent as f64,
-            self.allocations as f64 / self.sent as f64,
-            self.received,
-            self.sent,
-        );
-    }
+    println!("webrtc to bare UDP: {:.1}", (webrtc.0 - idle.0) / (bare.0 - idle.0));
 }
 
 /// Connected senders, each with a task behind it that receives and counts.
