@@ -25,7 +25,7 @@ fn two_hundred_calls_at_once_end_well_and_leave_nothing_behind() {
     let status = Command::new(sipp)
         .arg(worker.sip.to_string())
         .args(["-sf", &scenario, "-s", "echo", "-i", "127.0.0.1", "-mi", "127.0.0.1"])
-        .args(["-p", &free_port().to_string(), "-min_rtp_port", "42000", "-max_rtp_port", "50000"])
+        .args(["-p", &free_port().to_string(), "-mp", "42000"])
         .args([
             "-m",
             &CALLS.to_string(),
