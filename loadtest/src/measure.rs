@@ -83,7 +83,7 @@ mod tests {
         let mut state = 1u32;
         let noise = (0..seconds * rate_hz).map(|n| {
             state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            let syllable = (n * 4 / rate_hz) % 3 != 0;
+            let syllable = !(n * 4 / rate_hz).is_multiple_of(3);
             if syllable { ((state >> 16) as i16) / 4 } else { 0 }
         });
         noise.collect()

@@ -23,7 +23,8 @@ const SILENT_RATE_HZ: u32 = 8_000;
   vox call sip:play@127.0.0.1 --codec G722 --duration 10 --record prompt.wav
   vox call sip:echo@127.0.0.1 --play in.wav --net loss=5%,jitter=40ms,burst=500ms@8s")]
 pub(crate) struct CallArgs {
-    /// Whom to call: sip:user@host[:port]
+    /// Whom to call.
+    #[arg(help = "Whom to call: sip:user@host[:port]")]
     uri: String,
     /// What to say: a WAV file (PCM16, 8, 16, 24 or 48 kHz; the left channel of a stereo file)
     #[arg(long, value_name = "WAV")]
