@@ -51,21 +51,27 @@ impl Worker {
         let slots = Slots::new(config.worker.max_calls);
         let (engine, events) = Engine::start(engine_config(config))?;
         let counters = Arc::new(Counters::default());
-        let metrics =
-            Metrics::new(&counters, slots.clone(), engine.clone(), outbox.clone(), spool.clone());
         let parts = Parts {
             slots: slots.clone(),
-            engine,
+            engine: engine.clone(),
             bots,
             spool: spool.clone(),
             outbox: outbox.clone(),
-            counters,
+            counters: counters.clone(),
             answer_limit: config.media.answer,
         };
         let calls = Calls::start(parts, events)?;
         let sip = SipServer::start(sip_config(config), calls.clone()).await.with_context(|| {
             format!("SIP cannot listen on {}:{}", config.sip.bind, config.sip.port)
         })?;
+        let metrics = Metrics::new(
+            &counters,
+            slots.clone(),
+            engine,
+            outbox.clone(),
+            spool.clone(),
+            sip.counter(),
+        );
         let desk = Desk::new(&config.worker, &config.http, slots, metrics);
         let http = HttpServer::start(&config.http, desk).await?;
         Ok(Self { calls, sip, http, outbox, spool, names, _lock: lock })
@@ -187,6 +193,8 @@ fn sip_config(config: &Config) -> SipConfig {
     let prefer = if sip.prefer_ours { Prefer::Ours } else { Prefer::Theirs };
     SipConfig {
         advertised: sip.advertise,
+        ring_after: sip.ring_after,
+        provisional: sip.provisional,
         media: MediaPolicy { codecs: sip.codecs.clone(), prefer },
         ..SipConfig::new(SocketAddr::new(sip.bind, sip.port))
     }

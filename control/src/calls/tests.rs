@@ -124,7 +124,8 @@ async fn a_call_that_was_hung_up_leaves_a_result_and_a_recording() {
     assert_eq!(events(&result), ["answered", "media_started", "digit", "caller_hung_up"]);
     assert_eq!(result["media"]["codec"], "PCMU");
     assert_eq!(result["media"]["dtmf"], "5");
-    assert_eq!(result["media"]["packets"], 50);
+    // The last packet may cross the close.
+    assert!((49..=50).contains(&result["media"]["packets"].as_u64().unwrap()), "{result}");
     within(rig.calls.0.parts.spool.idle()).await;
     let key = result["recording_key"].as_str().unwrap();
     let wav = Wav::parse(&std::fs::read(dir.path().join("recordings").join(key)).unwrap()).unwrap();

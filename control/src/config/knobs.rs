@@ -72,6 +72,18 @@ pub const KNOBS: &[Knob] = &[
         "theirs",
         "whose order of codecs decides: theirs or ours",
     ),
+    knob(
+        "sip.ring_after_ms",
+        "VOXCORE_SIP_RING_AFTER_MS",
+        "300",
+        "how long the bot's config may take before the caller gets a provisional response",
+    ),
+    knob(
+        "sip.provisional",
+        "VOXCORE_SIP_PROVISIONAL",
+        "180",
+        "that response: 180 (the phone rings) or 183 (it stays silent)",
+    ),
     knob("media.bind", "VOXCORE_MEDIA_BIND", "", "address RTP listens on; sip.bind by default"),
     knob("media.ports", "VOXCORE_MEDIA_PORTS", "16384-32767", "RTP ports, taken in even/odd pairs"),
     knob(

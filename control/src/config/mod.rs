@@ -13,6 +13,8 @@ use std::time::Duration;
 
 use vox_codecs::CodecKind;
 
+use crate::sip::Provisional;
+
 pub use knobs::{KNOBS, Knob, help_text};
 pub use layers::Layers;
 pub(crate) use layers::first_line;
@@ -82,6 +84,10 @@ pub struct SipConfig {
     pub codecs: Vec<CodecKind>,
     /// Our order decides among the common codecs, not the peer's.
     pub prefer_ours: bool,
+    /// How long the bot's config may take before the caller hears of it.
+    pub ring_after: Duration,
+    /// What the caller is told then.
+    pub provisional: Provisional,
 }
 
 /// The media engine.
@@ -211,6 +217,11 @@ impl Values {
             advertise: self.optional("sip.advertise", "an IP address")?,
             codecs: self.codecs("sip.codecs")?,
             prefer_ours: self.choice("sip.prefer", "ours", "theirs")?,
+            ring_after: Duration::from_millis(self.number("sip.ring_after_ms", 0, 60_000)?),
+            provisional: match self.choice("sip.provisional", "180", "183")? {
+                true => Provisional::Ringing,
+                false => Provisional::SessionProgress,
+            },
         })
     }
 

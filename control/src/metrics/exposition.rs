@@ -11,6 +11,7 @@ use vox_rtp::DropReason;
 use super::Readings;
 use super::counters::{Counters, Counts};
 use crate::delivery::QueueCounts;
+use crate::sip::SipCounts;
 
 /// Writes everything down, from one reading.
 pub(super) struct Exposition<R> {
@@ -33,6 +34,7 @@ impl<R: Fn() -> Readings + Send + Sync + 'static> Collector for Exposition<R> {
         page.process(self.started)?;
         page.capacity(&readings)?;
         page.calls(&self.counters.read())?;
+        page.sip(readings.sip)?;
         page.engine(&readings.engine)?;
         page.packets(&readings.engine)?;
         page.outbox(&readings.results)?;
@@ -97,6 +99,20 @@ impl Page<'_> {
             "recording_overruns",
             "20 ms frames that are silence in a recording because the disk was too slow",
             counts.overruns,
+        )
+    }
+
+    fn sip(&mut self, counts: SipCounts) -> fmt::Result {
+        self.gauge("sip_dialogs", "SIP dialogs in progress", counts.dialogs as u64)?;
+        self.counter(
+            "sip_requests_refused",
+            "SIP requests answered with a failure; the log says why for some of them",
+            counts.refused,
+        )?;
+        self.counter(
+            "sip_messages_dropped",
+            "SIP messages that were not answered: garbage, strays, floods",
+            counts.dropped,
         )
     }
 

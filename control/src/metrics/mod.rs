@@ -15,6 +15,7 @@ use vox_engine::{Engine, Stats};
 
 use crate::calls::Slots;
 use crate::delivery::{Outbox, QueueCounts, Spool};
+use crate::sip::SipCounts;
 
 pub use counters::Counters;
 
@@ -27,6 +28,7 @@ pub const CONTENT_TYPE: &str = prometheus_text::CONTENT_TYPE;
 #[derive(Debug, Clone)]
 pub(crate) struct Readings {
     pub(crate) engine: Stats,
+    pub(crate) sip: SipCounts,
     pub(crate) slots_taken: usize,
     pub(crate) slots: usize,
     pub(crate) draining: bool,
@@ -45,9 +47,11 @@ impl Metrics {
         engine: Engine,
         outbox: Outbox,
         spool: Spool,
+        sip: impl Fn() -> SipCounts + Send + Sync + 'static,
     ) -> Self {
         Self::reading(counters, move || Readings {
             engine: engine.stats(),
+            sip: sip(),
             slots_taken: slots.taken(),
             slots: slots.capacity(),
             draining: slots.is_draining(),

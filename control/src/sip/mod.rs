@@ -124,7 +124,7 @@ pub struct SipServer {
 }
 
 /// What the SIP side has counted, for `/metrics`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct SipCounts {
     /// Dialogs in progress.
     pub dialogs: usize,
@@ -180,8 +180,16 @@ impl SipServer {
 
     /// What was counted so far.
     pub fn counts(&self) -> SipCounts {
-        let (refused, dropped) = self.journal.counts();
-        SipCounts { dialogs: self.dialogs.len(), refused, dropped }
+        (self.counter())()
+    }
+
+    /// Reads the counts whenever it is called.
+    pub fn counter(&self) -> impl Fn() -> SipCounts + Send + Sync + 'static {
+        let (dialogs, journal) = (self.dialogs.clone(), self.journal.clone());
+        move || {
+            let (refused, dropped) = journal.counts();
+            SipCounts { dialogs: dialogs.len(), refused, dropped }
+        }
     }
 
     /// Stops listening. Calls are to be ended first; for a moment their BYEs are still sent and
