@@ -63,15 +63,35 @@ fn map<T: Copy, U>(from: &[T], to: &mut [U], f: impl Fn(T) -> U) -> usize {
     from.len().min(to.len())
 }
 
+// Both laws are logarithms to the base 2 with four bits behind the point, which is what a
+// floating-point number starts with: its exponent is the segment, the top of its mantissa the step.
+// This has neither branch nor table: a compiler does many samples at a time, and a call's frame
+// finds nothing evicted from the cache.
+
 #[inline]
 const fn mu_compress(sample: i16) -> u8 {
-    MU_COMPRESSED[(magnitude(sample) >> MU_SHIFT) as usize] | positive_bit(sample)
+    let biased = (magnitude(sample) >> MU_SHIFT) as u32 + MU_BIAS;
+    // 8,158 is the last decision value: everything above it has the last code.
+    let biased = if biased > 0x1FFF { 0x1FFF } else { biased };
+    // G.711 table 2: magnitudes are sent inverted.
+    0x7F ^ (log2_sixteenths(biased) - 16 * 5) as u8 | positive_bit(sample)
 }
 
 #[inline]
 const fn a_compress(sample: i16) -> u8 {
+    let magnitude = (magnitude(sample) >> A_SHIFT) as u32;
+    // The first segment is linear, and as fine as the second.
+    let code = if magnitude < 16 { magnitude } else { log2_sixteenths(magnitude) - 16 * 3 };
     // G.711 table 1: the even bits of a code are inverted; the sign bit is not one of them.
-    A_COMPRESSED[(magnitude(sample) >> A_SHIFT) as usize] | positive_bit(sample)
+    code as u8 ^ A_INVERTED_BITS | positive_bit(sample)
+}
+
+/// The logarithm of 1..2^24 in sixteenths of an octave, linear inside each octave, rounded down.
+#[inline]
+const fn log2_sixteenths(value: u32) -> u32 {
+    const EXPONENT_BIAS: u32 = 127;
+    // Through i32, which every vector unit converts.
+    ((value as i32 as f32).to_bits() >> (23 - 4)).wrapping_sub(EXPONENT_BIAS * 16)
 }
 
 /// In 0..=32_767: the one's complement of a negative sample.
@@ -85,22 +105,6 @@ const fn positive_bit(sample: i16) -> u8 {
     if sample < 0 { 0 } else { SIGN }
 }
 
-const fn mu_compressed() -> [u8; 1 << (15 - MU_SHIFT)] {
-    let mut table = [0; 1 << (15 - MU_SHIFT)];
-    let mut magnitude = 0;
-    while magnitude < table.len() {
-        // 8,158 is the last decision value: everything above it has the last code.
-        let biased = magnitude as u32 + MU_BIAS;
-        let biased = if biased > 0x1FFF { 0x1FFF } else { biased };
-        let segment = biased.ilog2() - 5;
-        let step = (biased >> (segment + 1)) & 0x0F;
-        // G.711 table 2: magnitudes are sent inverted.
-        table[magnitude] = 0x7F ^ ((segment << 4 | step) as u8);
-        magnitude += 1;
-    }
-    table
-}
-
 const fn mu_expanded() -> [i16; 256] {
     let mut table = [0; 256];
     let mut code = 0;
@@ -110,22 +114,6 @@ const fn mu_expanded() -> [i16; 256] {
         let magnitude = (((step << 1) + MU_BIAS) << segment) - MU_BIAS;
         table[code] = signed(code as u8, (magnitude << MU_SHIFT) as i16);
         code += 1;
-    }
-    table
-}
-
-const fn a_compressed() -> [u8; 1 << (15 - A_SHIFT)] {
-    let mut table = [0; 1 << (15 - A_SHIFT)];
-    let mut magnitude = 0;
-    while magnitude < table.len() {
-        let (segment, step) = if magnitude < 32 {
-            (magnitude as u32 >> 4, magnitude as u32 & 0x0F)
-        } else {
-            let segment = (magnitude as u32).ilog2() - 3;
-            (segment, (magnitude as u32 >> (segment - 1)) & 0x0F)
-        };
-        table[magnitude] = (segment << 4 | step) as u8 ^ A_INVERTED_BITS;
-        magnitude += 1;
     }
     table
 }
@@ -162,10 +150,6 @@ const MU_BIAS: u32 = 33;
 const A_SHIFT: u32 = 4;
 const A_INVERTED_BITS: u8 = 0x55;
 
-// Folding the sign away keeps the compression tables at 8 and 2 KiB, so that they stay in the
-// first-level cache beside the calls' own state.
-static MU_COMPRESSED: [u8; 1 << (15 - MU_SHIFT)] = mu_compressed();
-static A_COMPRESSED: [u8; 1 << (15 - A_SHIFT)] = a_compressed();
 static MU_EXPANDED: [i16; 256] = mu_expanded();
 static A_EXPANDED: [i16; 256] = a_expanded();
 
