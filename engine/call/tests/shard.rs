@@ -3,7 +3,7 @@
 mod common;
 
 use common::{Caller, LIMITS, World, ms, payload_type, session};
-use vox_call::pipeline::{Agent, Prompt, tap};
+use vox_call::pipeline::{Agent, Prompt, Tap, tap};
 use vox_call::{CallId, Command, Component, Digits, Event, Input, LegKey, Limits, Outcome, Reason};
 use vox_codecs::CodecKind;
 use vox_rtp::DropReason;
@@ -86,13 +86,117 @@ fn a_draining_shard_takes_no_call_and_lets_the_present_ones_finish() {
 #[test]
 fn sends_of_many_calls_are_spread_over_the_twenty_milliseconds() {
     let mut world = World::new(100);
-    let mut callers = echoes(&mut world, 100);
+    echoes(&mut world, 100);
+    world.run(ms(1_000));
+    assert_eq!(sent_by_slice(&world), [500; 10]);
+}
+
+#[test]
+fn callers_in_phase_crowd_no_slice() {
+    let mut world = World::new(200);
+    let mut callers = echoes(&mut world, 200);
+    // Half of them send before anything is played, the others when all are under way.
+    speak(&mut world, &mut callers[..100], 10);
+    speak(&mut world, &mut callers, 10);
+    world.sent.clear();
     speak(&mut world, &mut callers, 50);
-    let mut per_slice = [0; 10];
-    for sent in world.sent.iter().filter(|sent| sent.rtp().is_some()) {
-        per_slice[(sent.at.micros() / 2_000 % 10) as usize] += 1;
+    let by_slice = sent_by_slice(&world);
+    // Half as many again as the mean, and one.
+    assert!(by_slice.iter().all(|&sent| sent <= 50 * 31), "{by_slice:?}");
+    for (call, _) in callers {
+        let times: Vec<_> = world.rtp(call).map(|(sent, _)| sent.at).collect();
+        assert_eq!(times.len(), 50, "{call:?}");
+        assert!(times.windows(2).all(|pair| pair[1].since(pair[0]) == ms(20)), "{call:?}");
+        let delay = world.quality(call).buffer_delay;
+        assert!(delay <= ms(20), "{call:?}: {delay:?}");
     }
-    assert_eq!(per_slice, [500; 10]);
+}
+
+fn sent_by_slice(world: &World) -> [usize; 10] {
+    let mut by_slice = [0; 10];
+    for sent in world.sent.iter().filter(|sent| sent.rtp().is_some()) {
+        by_slice[(sent.at.micros() / 2_000 % 10) as usize] += 1;
+    }
+    by_slice
+}
+
+/// A recorded echo call in slice `slice` whose caller sends `phase` ms after its start and then
+/// every 20 ms, for a minute.
+fn minute(phase: u64, slice: u64, tap: Tap) -> (World, CallId) {
+    let mut world = World::new(20);
+    for id in 100..100 + slice {
+        world.open(id, LIMITS, None);
+    }
+    let call = world.open(1, LIMITS, Some(Box::new(tap)));
+    for id in 100..100 + slice {
+        world.close(CallId(id), Reason::CallerCancelled);
+    }
+    world.attach(call, Agent::echo());
+    world.answer(call, session(CodecKind::Pcmu, PEER));
+    world.run(ms(phase));
+    Caller::new(CodecKind::Pcmu, PEER).speak(&mut world, call, 3_000);
+    (world, call)
+}
+
+#[test]
+fn a_clean_callers_packets_wait_no_longer_than_a_few_ms() {
+    for (phase, slice) in (0..20).flat_map(|phase| [0, 3, 6, 9].map(|slice| (phase, slice))) {
+        let (mut world, call) = minute(phase, slice, tap(1, 8_000).0);
+        let quality = world.quality(call);
+        let (delay, now) = (quality.buffer_delay, world.now);
+        assert!(delay >= ms(4) && delay < ms(6), "{phase}, {slice}: {delay:?}");
+        // The echo goes out when the packet is played: `now` is 20 ms after the last arrival.
+        let (last, _) = world.rtp(call).last().unwrap();
+        let waited = ms(20) - now.since(last.at);
+        assert!(waited >= ms(4) && waited < ms(6), "{phase}, {slice}: {waited:?}");
+        assert!(quality.concealed == ms(0));
+    }
+}
+
+#[test]
+fn following_the_caller_moves_the_clocks_once_and_by_less_than_a_frame() {
+    for (phase, slice) in (80..120).flat_map(|phase| [0, 3, 6, 9].map(|slice| (phase, slice))) {
+        let (recording, mut reader) = tap(4_000, 8_000);
+        let (world, call) = minute(phase, slice, recording);
+        assert_eq!(world.shard.counters().skipped_frames, 0);
+        let sent: Vec<_> = world.rtp(call).map(|(sent, rtp)| (sent.at, rtp.header)).collect();
+        for pair in sent.windows(2) {
+            assert_eq!(pair[1].1.seq, pair[0].1.seq.next());
+            let period = pair[1].0.since(pair[0].0);
+            assert_eq!(pair[1].1.time.since(pair[0].1.time) as u128, period.as_millis() * 8);
+            // As after any pause. The call's first packet is the other one.
+            assert_eq!(pair[1].1.marker, period != ms(20));
+        }
+        let periods = sent.windows(2).map(|pair| pair[1].0.since(pair[0].0));
+        let odd: Vec<_> = periods.filter(|&period| period != ms(20)).collect();
+        assert!(odd.len() <= 1 && odd.iter().all(|&it| it > ms(20) && it < ms(40)), "{odd:?}");
+        let mut frames = 0;
+        reader.drain(|frame| {
+            assert_eq!(frame.index, frames);
+            frames += 1;
+        });
+        // In a tick that comes early nothing is sent.
+        assert!([0, 1].contains(&(frames as usize - sent.len())), "{frames} frames");
+        let passed = sent[sent.len() - 1].0.since(sent[0].0);
+        assert!(passed.abs_diff(ms(20) * (frames - 1)) < ms(20), "{passed:?}, {frames} frames");
+    }
+}
+
+#[test]
+fn a_call_follows_its_caller_only_once() {
+    let mut world = World::new(20);
+    let call = world.echo(1, session(CodecKind::Pcmu, PEER));
+    let mut caller = Caller::new(CodecKind::Pcmu, PEER);
+    caller.speak(&mut world, call, 10);
+    world.sent.clear();
+    // Another stream in another phase, another address in another one.
+    world.run(ms(7));
+    Caller::new(CodecKind::Pcmu, PEER).with(7, PEER).speak(&mut world, call, 10);
+    world.run(ms(9));
+    world.answer(call, session(CodecKind::Pcma, &peer(9)));
+    Caller::new(CodecKind::Pcma, &peer(9)).speak(&mut world, call, 10);
+    let times: Vec<_> = world.rtp(call).map(|(sent, _)| sent.at).collect();
+    assert!(times.windows(2).all(|pair| pair[1].since(pair[0]) == ms(20)));
 }
 
 #[test]

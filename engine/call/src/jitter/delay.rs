@@ -347,7 +347,7 @@ impl JitterCounts {
 }
 
 /// Covers the host's own batching of arrivals (2 ms) and the timers of a good network.
-const TARGET_MIN_US: i64 = 4_000;
+pub(super) const TARGET_MIN_US: i64 = 4_000;
 /// A conversation does not bear more. What comes later in order is still played, for the head of
 /// the line waits; what is overtaken by so much is lost.
 const TARGET_MAX_US: i64 = 240_000;

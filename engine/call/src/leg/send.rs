@@ -15,6 +15,8 @@ pub(crate) struct Sender {
     stream: Stream,
     /// Timestamp of the present tick.
     time: RtpTime,
+    /// Slices of 2 ms by which the next tick comes later than 20 ms after the last.
+    shift: i64,
     /// RFC 3551 §4.1: the next packet begins a talkspurt.
     marker: bool,
     /// Audio that waits for its packet to be full, at the codec's rate.
@@ -50,6 +52,7 @@ impl Sender {
         Self {
             stream: Stream { ssrc, seq, packets: 0, octets: 0 },
             time,
+            shift: 0,
             marker: true,
             pcm: [0; MAX_PACKET_SAMPLES],
             filled: 0,
@@ -57,13 +60,27 @@ impl Sender {
         }
     }
 
-    /// `frames` ticks of 20 ms have passed.
-    pub(crate) fn advance(&mut self, frames: u64, codec: CodecKind) {
-        let units = frames.wrapping_mul(u64::from(codec.clock_hz() / 50));
+    /// The next tick, and all after it, come so many slices of 2 ms later, or earlier.
+    ///
+    /// Timestamps follow. Otherwise a peer that has begun to play would take a tick that comes
+    /// earlier for a packet that can wait, and what we gain would be spent in its buffer.
+    pub(crate) fn shift(&mut self, slices: i64) {
+        if self.stream.packets > 0 {
+            self.shift += slices;
+        }
+    }
+
+    /// `frames` ticks of 20 ms have passed. Says whether the last packet's audio is over; if not,
+    /// nothing is to be sent in this tick.
+    pub(crate) fn advance(&mut self, frames: u64, codec: CodecKind) -> bool {
+        let frame = i64::from(codec.clock_hz() / 50);
+        let shift = std::mem::take(&mut self.shift);
+        let units = (frames as i64).wrapping_mul(frame) + shift * (frame / 10);
         self.time = self.time.plus(units as i32);
-        if frames > 1 {
+        if frames > 1 || shift != 0 {
             self.pause();
         }
+        units >= frame
     }
 
     /// Audio is interrupted: what waits is dropped, what comes next is a new talkspurt.

@@ -4,6 +4,7 @@ use std::time::Duration;
 use vox_rtp::{Datagram, DropReason, classify};
 
 use super::Context;
+use super::grid::Moved;
 use super::live::Live;
 use crate::jitter::JitterBuffer;
 use crate::leg::Leg;
@@ -21,8 +22,8 @@ pub struct Call {
     state: State,
     /// Its slice of the grid.
     slice: usize,
-    /// The frame of the shard's grid that was last played.
-    frame: Option<u64>,
+    /// The frame of the shard's grid that it is to play next; `None` before the first.
+    next_frame: Option<u64>,
     media: Media,
     dropped: [u32; DropReason::COUNT],
 }
@@ -68,7 +69,7 @@ impl Call {
             limits,
             state: State::Opening { since: MediaTime::default() },
             slice: 0,
-            frame: None,
+            next_frame: None,
             media: Media {
                 leg: Leg::new(seed, cname),
                 // Made for the right rates at the answer.
@@ -92,14 +93,20 @@ impl Call {
         ctx.event(Event::Opened { call: self.id });
     }
 
-    /// A datagram arrived: it is filed, or dropped and counted.
+    /// A datagram arrived: it is filed, or dropped and counted. Says whether it is the first audio
+    /// of this call: the ticks are to follow its arrival.
+    ///
+    /// Only once. Each move disturbs the spacing of what we send, a peer could have its call move
+    /// about at will, and another stream in the same call (a transfer, another codec) waits no
+    /// longer than one in a random slice does.
     pub(super) fn datagram<M: PacketMemory>(
         &mut self,
         ctx: &mut Context<'_, M>,
         component: Component,
         source: SocketAddr,
         buf: RxBuf,
-    ) {
+    ) -> bool {
+        let was_audible = self.is_audible();
         let dropped = match &mut self.state {
             State::Opening { .. } => Err((DropReason::NotListening, Some(buf))),
             State::Live(live) => match classify(ctx.memory.received(&buf)) {
@@ -110,11 +117,23 @@ impl Call {
                 _ => Err((DropReason::NotRtp, Some(buf))),
             },
         };
-        let Err((reason, buf)) = dropped else { return };
+        let Err((reason, buf)) = dropped else { return !was_audible && self.is_audible() };
         self.dropped[reason as usize] = self.dropped[reason as usize].saturating_add(1);
         ctx.counters.dropped[reason as usize] += 1;
         if let Some(buf) = buf {
             ctx.memory.release(buf);
+        }
+        false
+    }
+
+    /// It plays in another slice from now on.
+    pub(super) fn moved(&mut self, to: Moved) {
+        self.slice = to.slice;
+        // Frames are numbered by the grid: in an earlier slice the next turn can be in the same
+        // frame as the last, which would hide a frame that the host misses just then.
+        if let Some(next) = &mut self.next_frame {
+            *next = to.frame;
+            self.media.leg.sender.shift(to.later);
         }
     }
 
@@ -124,9 +143,10 @@ impl Call {
         ctx: &mut Context<'_, M>,
         frame: u64,
     ) -> Option<Reason> {
-        let frames = self.frame.map_or(1, |last| frame.saturating_sub(last)).max(1);
-        self.frame = Some(frame);
-        ctx.counters.skipped_frames += frames - 1;
+        let skipped = self.next_frame.map_or(0, |next| frame.saturating_sub(next));
+        let frames = skipped + 1;
+        self.next_frame = Some(frame + 1);
+        ctx.counters.skipped_frames += skipped;
         match &mut self.state {
             State::Opening { since } => {
                 let overdue = ctx.now.since(*since) >= self.limits.answer;
@@ -207,6 +227,10 @@ impl Call {
 
     pub(super) fn slice(&self) -> usize {
         self.slice
+    }
+
+    fn is_audible(&self) -> bool {
+        matches!(&self.state, State::Live(live) if live.is_audible())
     }
 
     fn answer<M: PacketMemory>(&mut self, ctx: &mut Context<'_, M>, session: Box<MediaSession>) {

@@ -31,6 +31,8 @@ pub(super) struct Live {
     stalled: bool,
     /// RTP packets that passed every check.
     received: u64,
+    /// Audio was among them.
+    audible: bool,
     digits: u32,
 }
 
@@ -52,6 +54,7 @@ impl Live {
             held_rtcp: None,
             stalled: false,
             received: 0,
+            audible: false,
             digits: 0,
         };
         media.leg.start_reports(ctx.now);
@@ -176,7 +179,7 @@ impl Live {
         frames: u64,
     ) {
         self.frames = self.frames.wrapping_add(frames as u32);
-        media.leg.sender.advance(frames, self.session.codec());
+        let is_free = media.leg.sender.advance(frames, self.session.codec());
         media.leg.tick(ctx.now);
         media.leg.connect(ctx);
         let (rate_hz, samples) =
@@ -186,7 +189,7 @@ impl Live {
         if self.session.direction.receives() {
             self.hear(ctx, media, caller);
         }
-        if self.session.direction.sends() {
+        if self.session.direction.sends() && is_free {
             self.speak(ctx, media, caller, agent);
         } else {
             media.leg.sender.pause();
@@ -214,6 +217,11 @@ impl Live {
     /// Frames since then.
     pub(super) fn frames(&self) -> u32 {
         self.frames
+    }
+
+    /// Whether any audio came.
+    pub(super) fn is_audible(&self) -> bool {
+        self.audible
     }
 
     /// Files a packet for the tick to play.
@@ -249,6 +257,7 @@ impl Live {
         }
         let filed =
             media.jitter.file(ctx.now, Arrival { header, content, payload }, &mut ctx.memory);
+        self.audible |= filed.is_ok() && content == Content::Speech;
         filed.map_err(|reason| (reason, None))
     }
 

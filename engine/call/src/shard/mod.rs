@@ -65,11 +65,15 @@ impl Shard {
                     self.counters.dropped[DropReason::NotListening as usize] += 1;
                     return memory.release(buf);
                 };
+                let mut first_audio = false;
                 self.work(now, leg, call, memory, |call, ctx| {
                     ctx.memory.hand_over(&buf, leg.slot);
-                    call.datagram(ctx, component, source, buf);
+                    first_audio = call.datagram(ctx, component, source, buf);
                     None
                 });
+                if first_audio {
+                    self.follow(now, leg);
+                }
             }
             Input::Tick => {
                 if let Some(due) = self.grid.take_due(now) {
@@ -99,6 +103,15 @@ impl Shard {
     /// Calls in the table.
     pub fn calls(&self) -> usize {
         self.table.len()
+    }
+
+    /// Has a call play soon after its peer's packets come, as this one did now.
+    fn follow(&mut self, now: MediaTime, leg: LegKey) {
+        let Some(mut call) = self.table.lend(leg) else { return };
+        if let Some(to) = self.grid.follow(now, call.slice(), leg.slot) {
+            call.moved(to);
+        }
+        self.table.put_back(leg.slot, call);
     }
 
     /// Plays the calls of a slice.
