@@ -25,7 +25,7 @@ impl Call {
 }
 
 /// A packet that leaves later than this was held up by the machine, not by the network.
-const LATENESS_MAX_MS: f64 = 10.0;
+const LATENESS_MAX_MS: f64 = 8.0;
 /// Attempts at a call that nothing disturbs.
 const ATTEMPTS: usize = 5;
 

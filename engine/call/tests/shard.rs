@@ -108,7 +108,7 @@ fn callers_in_phase_crowd_no_slice() {
         assert_eq!(times.len(), 50, "{call:?}");
         assert!(times.windows(2).all(|pair| pair[1].since(pair[0]) == ms(20)), "{call:?}");
         let delay = world.quality(call).buffer_delay;
-        assert!(delay <= ms(20), "{call:?}: {delay:?}");
+        assert!(delay <= ms(24), "{call:?}: {delay:?}");
     }
 }
 
@@ -139,16 +139,16 @@ fn minute(phase: u64, slice: u64, tap: Tap) -> (World, CallId) {
 }
 
 #[test]
-fn a_clean_callers_packets_wait_no_longer_than_a_few_ms() {
+fn a_clean_callers_packets_wait_ten_ms_whatever_their_phase() {
     for (phase, slice) in (0..20).flat_map(|phase| [0, 3, 6, 9].map(|slice| (phase, slice))) {
         let (mut world, call) = minute(phase, slice, tap(1, 8_000).0);
         let quality = world.quality(call);
         let (delay, now) = (quality.buffer_delay, world.now);
-        assert!(delay >= ms(4) && delay < ms(6), "{phase}, {slice}: {delay:?}");
+        assert!(delay >= ms(10) && delay < ms(12), "{phase}, {slice}: {delay:?}");
         // The echo goes out when the packet is played: `now` is 20 ms after the last arrival.
         let (last, _) = world.rtp(call).last().unwrap();
         let waited = ms(20) - now.since(last.at);
-        assert!(waited >= ms(4) && waited < ms(6), "{phase}, {slice}: {waited:?}");
+        assert!(waited >= ms(10) && waited < ms(12), "{phase}, {slice}: {waited:?}");
         assert!(quality.concealed == ms(0));
     }
 }

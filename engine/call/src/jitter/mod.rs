@@ -308,7 +308,5 @@ impl JitterBuffer {
     }
 }
 
-/// A packet waits so long at least, whatever the network is like.
-pub(crate) const DELAY_MIN: Duration = Duration::from_micros(delay::TARGET_MIN_US as u64);
 /// A transit that differs more than this from the fastest one is no delay: nothing waits so long.
 const TRANSIT_STEP_US: i64 = 1_000_000;

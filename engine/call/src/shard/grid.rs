@@ -9,12 +9,15 @@
 use std::time::Duration;
 
 use crate::MediaTime;
-use crate::jitter::DELAY_MIN;
 
 #[cfg(test)]
 const FRAME: Duration = Duration::from_millis(20);
 /// 2 ms.
 const SLICE: Duration = Duration::from_millis(2);
+/// How long a caller's packets wait for their tick: the jitter buffer's least delay, and room for the
+/// hiccups of a caller's machine. A packet later than this would be concealed, and a frame of delay
+/// would stay for it.
+const WAIT: Duration = Duration::from_millis(10);
 /// Slices of a frame.
 pub(crate) const SLICES: usize = 10;
 
@@ -70,8 +73,8 @@ impl Grid {
         slice
     }
 
-    /// Moves a call from slice `from` to the first one that is due at least [`DELAY_MIN`] after
-    /// `arrival`, which is now, and has room, if that comes before its own does.
+    /// Moves a call from slice `from` to the first one that is due at least [`WAIT`] after `arrival`,
+    /// which is now, and has room, if that comes before its own does.
     ///
     /// Callers can be in phase, all of them: slices in demand fill up to
     /// [`slice_capacity`](Self::slice_capacity), and who comes later gets the next one.
@@ -79,7 +82,7 @@ impl Grid {
     /// Nothing is played twice or lost: the call's next turn is its new slice's next turn. From its
     /// last turn to that one it is less than two frames instead of just one.
     pub(crate) fn follow(&mut self, arrival: MediaTime, from: usize, slot: u16) -> Option<Moved> {
-        let first = (arrival + DELAY_MIN).micros().div_ceil(SLICE.as_micros() as u64);
+        let first = (arrival + WAIT).micros().div_ceil(SLICE.as_micros() as u64);
         let most = Self::slice_capacity(self.len());
         let slice = (first..first + SLICES as u64)
             .map(slice_of)
@@ -201,12 +204,12 @@ mod tests {
     fn a_call_moves_to_the_first_slice_that_its_packets_can_wait_for() {
         // Arrival, slice before, slice after; the grid starts at 100 ms.
         let rows = [
-            (ms(100), 0, 2),
-            (ms(101), 0, 3),
-            (ms(101), 9, 3),
-            (ms(115), 5, 0),
-            (ms(118), 1, 1),
-            (ms(119), 2, 2),
+            (ms(100), 0, 5),
+            (ms(101), 0, 6),
+            (ms(101), 9, 6),
+            (ms(115), 5, 3),
+            (ms(118), 4, 4),
+            (ms(119), 5, 5),
         ];
         for (arrival, before, after) in rows {
             let mut grid = Grid::new(10);
