@@ -258,11 +258,13 @@ impl JitterBuffer {
         memory: &mut impl PacketMemory,
     ) -> Result<(), DropReason> {
         let Arrival { content, payload, .. } = arrival;
+        if self.ring.check(number) == Err(DropReason::Overflow) {
+            self.make_room(number, memory);
+        }
         if let Err(reason) = self.ring.check(number) {
             match reason {
                 DropReason::Duplicate => self.stats.duplicates += 1,
                 DropReason::Late => self.count_late(number),
-                // Its place stays empty, and is counted as a loss when the head gets there.
                 _ => {}
             }
             memory.release(payload);
@@ -271,6 +273,21 @@ impl JitterBuffer {
         self.ring.file(number, Filed { payload, content, position, arrived: now });
         self.stats.filed += 1;
         Ok(())
+    }
+
+    /// A packet beyond the ring's end pushes the oldest ones out: after a burst that is longer than
+    /// the ring, or a gap, what is said now is worth more than what was said then.
+    fn make_room(&mut self, number: i64, memory: &mut impl PacketMemory) {
+        let head = number - Ring::SLOTS + 1;
+        while self.ring.head() < head {
+            match self.ring.take() {
+                Some((missing, filed)) => {
+                    self.stats.lost += u64::from(missing) + 1;
+                    memory.release(filed.payload);
+                }
+                None => self.stats.lost += self.ring.skip_to(head),
+            }
+        }
     }
 
     fn count_late(&mut self, number: i64) {

@@ -110,6 +110,16 @@ impl Ring {
         Some((missing, filed))
     }
 
+    /// Gives up everything before packet `head` of an empty ring; how many packets that are.
+    pub(super) fn skip_to(&mut self, head: i64) -> u64 {
+        debug_assert!(self.occupied == 0);
+        let missing = (head - self.head).max(0) as u64;
+        self.behind =
+            u32::try_from(missing).ok().and_then(|n| self.behind.checked_shl(n)).unwrap_or(0);
+        self.head += missing as i64;
+        missing
+    }
+
     /// The next packet to be played, come or not.
     pub(super) fn head(&self) -> i64 {
         self.head

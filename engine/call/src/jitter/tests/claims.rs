@@ -118,6 +118,40 @@ fn after_a_500_ms_stall_everything_is_played_and_the_delay_returns_within_10_s()
     }
 }
 
+/// Whether speech is decoded again, and nothing else, from `since_us` on.
+fn assert_heard_again(heard: &Heard, since_us: u64) {
+    let ticks = heard.trace.iter().zip(&heard.played);
+    let after: Vec<_> =
+        ticks.filter(|((at_us, _), _)| *at_us >= since_us).map(|(_, &p)| p).collect();
+    let speech = after.iter().filter(|&&played| played == Played::Speech).count();
+    assert!(after.len() > 100 && speech >= after.len() - 12, "{speech} of {}", after.len());
+}
+
+#[test]
+fn a_burst_longer_than_the_ring_costs_its_oldest_packets_and_not_the_call() {
+    let kind = CodecKind::Pcmu;
+    let packets = encode(kind, 20, &voice(8_000, 20));
+    let stall = Some(4 * SECOND..10 * SECOND);
+    let heard = call(kind, &packets, &Network { stall, ..Network::clean() });
+    assert!((150..200).contains(&heard.stats().lost), "300 - 128: {:?}", heard.stats());
+    assert_heard_again(&heard, 10_100 * MS);
+}
+
+#[test]
+fn an_outage_longer_than_the_ring_is_over_when_it_is_over() {
+    let kind = CodecKind::Pcmu;
+    let packets = encode(kind, 20, &voice(8_000, 20));
+    for seconds in [2, 3, 6] {
+        let arrivals = Network::clean().carry(packets.iter().map(|packet| packet.sent_us));
+        let out = 4 * SECOND..(4 + seconds) * SECOND;
+        let arrivals: Vec<_> =
+            arrivals.into_iter().filter(|(at_us, _)| !out.contains(at_us)).collect();
+        let heard = Rig::new(kind).play(&packets, &arrivals, 7_000, 200);
+        assert_heard_again(&heard, out.end + 100 * MS);
+        assert_eq!(heard.stats().lost, seconds * 50);
+    }
+}
+
 #[test]
 fn the_delay_returns_even_when_the_caller_never_draws_breath() {
     for kind in KINDS {
