@@ -97,6 +97,10 @@ impl Link {
         if !desk.live.contains_key(&call) {
             return Err(Refused::NoSuchCall);
         }
+        // Nobody would read it, and a tap in it would never be closed.
+        if desk.stopped || desk.commands.is_abandoned() {
+            return Err(Refused::Draining);
+        }
         self.push(&mut desk, ShardCommand::Core(command), closes(self.capacity))
     }
 
