@@ -1,13 +1,15 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use reqwest::redirect::Policy;
 use reqwest::{Client, Response, StatusCode, Url};
 use serde::Deserialize;
-use vox_contracts::{BotConfig, SECRET_HEADER};
+use serde_json::Value;
+use vox_contracts::{BotConfig, Object, SECRET_HEADER};
 
-use super::normalised_number;
+use super::{NoConfig, normalised_number};
 use crate::calls::{CallFacts, OpenError};
-use crate::config::Secret;
+use crate::config::{ConfigError, Secret};
 
 /// The Backend, asked for one call's bot (contract §1.7).
 #[derive(Debug)]
@@ -25,23 +27,28 @@ struct Lookup {
 }
 
 impl Backend {
-    pub(super) fn new(config_url: &str, secret: Secret, base_dir: &Path) -> Self {
-        Self {
-            client: Client::new(),
-            config_url: config_url.to_owned(),
-            secret,
-            base_dir: base_dir.to_owned(),
-        }
+    pub(super) fn new(
+        config_url: &str,
+        secret: Secret,
+        base_dir: &Path,
+    ) -> Result<Self, ConfigError> {
+        // A redirect would take the secret to whomever it names.
+        let client = Client::builder().redirect(Policy::none()).build().map_err(|error| {
+            ConfigError(format!("VOXBRIDGE_CONFIG_URL: no HTTP client: {}", explain(&error)))
+        })?;
+        let (config_url, base_dir) = (config_url.to_owned(), base_dir.to_owned());
+        Ok(Self { client, config_url, secret, base_dir })
     }
 
     /// A number is looked up for its bot first, any other name is the bot's id.
-    pub(super) async fn config(&self, facts: &CallFacts) -> Result<BotConfig, OpenError> {
+    pub(super) async fn config(&self, facts: &CallFacts) -> Result<BotConfig, NoConfig> {
         let bot_id = match normalised_number(&facts.dialed) {
             Some(number) => self.lookup(&number).await?,
             None => facts.dialed.clone(),
         };
         let event = serde_json::to_string(&facts.connected_event).unwrap_or_default();
-        let mut url = parse(&self.config_url)?;
+        let config_url = parse(&self.config_url)?;
+        let mut url = config_url.clone();
         if let Ok(mut path) = url.path_segments_mut() {
             path.push(&bot_id);
         }
@@ -51,10 +58,10 @@ impl Backend {
             .append_pair("connected_event", &event);
         let (status, body) = self.fetch(url).await?;
         match status {
-            StatusCode::OK => read_config(&body),
-            StatusCode::FORBIDDEN => Err(OpenError::Forbidden),
-            StatusCode::NOT_FOUND => Err(OpenError::NoSuchBot(bot_id)),
-            _ => Err(refusal("config fetch", status, &body)),
+            StatusCode::OK => read_config(&config_url, &body),
+            StatusCode::FORBIDDEN => Err(OpenError::Forbidden.into()),
+            StatusCode::NOT_FOUND => Err(OpenError::NoSuchBot(bot_id).into()),
+            _ => Err(refusal("config fetch", status, &body).into()),
         }
     }
 
@@ -108,13 +115,47 @@ async fn body(mut response: Response) -> Result<Vec<u8>, String> {
     Ok(body)
 }
 
-fn read_config(body: &[u8]) -> Result<BotConfig, OpenError> {
-    let bot: BotConfig = serde_json::from_slice(body)
-        .map_err(|error| OpenError::Unavailable(format!("the Backend's config: {error}")))?;
-    if bot.session_id.is_empty() {
-        return Err(OpenError::Unavailable("the Backend's config: session_id is empty".into()));
+/// A config that cannot be read still names the session the Backend created with it.
+fn read_config(config_url: &Url, body: &[u8]) -> Result<BotConfig, NoConfig> {
+    let unavailable = |why: String| OpenError::Unavailable(format!("the Backend's config: {why}"));
+    match serde_json::from_slice::<BotConfig>(body) {
+        Ok(bot) if bot.session_id.is_empty() => {
+            Err(unavailable("session_id is empty".into()).into())
+        }
+        Ok(bot) => Ok(reachable(config_url, bot)),
+        Err(error) => Err(NoConfig {
+            error: unavailable(error.to_string()),
+            session: read_session(body).map(|bot| Box::new(reachable(config_url, bot))),
+        }),
     }
-    Ok(bot)
+}
+
+/// What a result needs.
+fn read_session(body: &[u8]) -> Option<BotConfig> {
+    let fields: Object = serde_json::from_slice(body).ok()?;
+    let text = |name: &str| fields.get(name).and_then(Value::as_str).unwrap_or_default();
+    let session_id = text("session_id");
+    let bot = BotConfig {
+        bot_id: text("bot_id").into(),
+        ..BotConfig::new(session_id, text("webhook_url"))
+    };
+    (!session_id.is_empty()).then_some(bot)
+}
+
+/// With an absolute address for the result: a path belongs to the Backend's origin, and instead of
+/// what nothing can be posted to comes its results route (contract §1.8).
+fn reachable(config_url: &Url, mut bot: BotConfig) -> BotConfig {
+    let join = |path: &str| config_url.join("/")?.join(path);
+    let given = bot.webhook_url.trim();
+    let usable = |url: &Url| matches!(url.scheme(), "http" | "https") && url.has_host();
+    let joined = join(given).ok().filter(|url| !given.is_empty() && usable(url));
+    let url = joined.or_else(|| {
+        let (given, session_id) = (&bot.webhook_url, &bot.session_id);
+        tracing::warn!(session_id, "webhook_url {given:?}: the result goes to {RESULTS_PATH}");
+        join(RESULTS_PATH).ok()
+    });
+    bot.webhook_url = url.map_or_else(String::new, Into::into);
+    bot
 }
 
 fn refusal(what: &str, status: StatusCode, body: &[u8]) -> OpenError {
@@ -139,6 +180,9 @@ pub(crate) fn explain(error: &reqwest::Error) -> String {
     }
     cause.to_string()
 }
+
+/// The contract's literal `webhook_url`.
+const RESULTS_PATH: &str = "/api/v1/call-results";
 
 /// A caller hears ringing meanwhile; five seconds is what callers bear.
 const FETCH_LIMIT: Duration = Duration::from_secs(5);

@@ -43,7 +43,7 @@ impl Bots {
     pub fn load(config: &BotsConfig, data_dir: &Path) -> Result<Self, ConfigError> {
         let source = match config {
             BotsConfig::Backend { config_url, secret } => {
-                Source::Backend(Backend::new(config_url, secret.clone(), data_dir))
+                Source::Backend(Backend::new(config_url, secret.clone(), data_dir)?)
             }
             BotsConfig::File(path) => Source::File(BotsFile::read(path)?),
             BotsConfig::BuiltIn => {
@@ -55,11 +55,12 @@ impl Bots {
     }
 
     /// The bot for this call, as it is to be run.
-    pub async fn config(&self, facts: &CallFacts) -> Result<BotConfig, OpenError> {
+    pub async fn config(&self, facts: &CallFacts) -> Result<BotConfig, NoConfig> {
         match &self.source {
             Source::Backend(backend) => backend.config(facts).await,
             Source::File(file) => {
-                file.config(&facts.dialed).ok_or_else(|| OpenError::NoSuchBot(facts.dialed.clone()))
+                let no_such_bot = || OpenError::NoSuchBot(facts.dialed.clone()).into();
+                file.config(&facts.dialed).ok_or_else(no_such_bot)
             }
         }
     }
@@ -98,6 +99,21 @@ impl Bots {
             Source::Backend(backend) => backend.base_dir(),
             Source::File(file) => file.base_dir(),
         }
+    }
+}
+
+/// A call without a bot's config.
+#[derive(Debug)]
+pub struct NoConfig {
+    /// Why.
+    pub error: OpenError,
+    /// The session that the Backend created for the call all the same: a result is due.
+    pub session: Option<Box<BotConfig>>,
+}
+
+impl From<OpenError> for NoConfig {
+    fn from(error: OpenError) -> Self {
+        Self { error, session: None }
     }
 }
 

@@ -26,7 +26,7 @@ use vox_call::{Limits, Reason};
 use vox_contracts::BotConfig;
 use vox_engine::{CallOptions, Engine, Events, Refused};
 
-use crate::bots::Bots;
+use crate::bots::{Bots, NoConfig};
 use crate::delivery::{Outbox, Spool};
 use crate::metrics::Counters;
 
@@ -93,7 +93,10 @@ impl Calls {
     pub async fn open(&self, slot: Slot, facts: CallFacts) -> Result<LiveCall, OpenError> {
         let opened = match self.0.parts.bots.config(&facts).await {
             Ok(bot) => self.open_for(slot, facts.clone(), bot).await,
-            Err(error) => Err(error),
+            Err(NoConfig { error, session: Some(bot) }) => {
+                Err(self.never_opened(facts.clone(), *bot, error))
+            }
+            Err(NoConfig { error, session: None }) => Err(error),
         };
         if let Err(error) = &opened {
             self.0.parts.counters.refused(error.name());

@@ -1,14 +1,17 @@
 use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
 
+use axum::Json;
+use axum::routing::get;
 use serde_json::Value;
+use tokio::sync::mpsc;
 use vox_call::{Direction, MediaSession};
 use vox_codecs::wav::Wav;
 use vox_codecs::{CodecKind, Decoder, Encoder};
 use vox_engine::EngineConfig;
 
 use super::*;
-use crate::config::{BotsConfig, StorageConfig};
+use crate::config::{BotsConfig, Secret, StorageConfig};
 use crate::delivery::{Backoff, Store};
 
 /// Real calls over loopback, on a real engine, with everything below `dir`.
@@ -21,6 +24,10 @@ impl Rig {
     fn start(dir: &Path, bots: &str, max_calls: usize) -> Self {
         let file = dir.join("bots.toml");
         std::fs::write(&file, bots).unwrap();
+        Self::with(dir, &BotsConfig::File(file), max_calls)
+    }
+
+    fn with(dir: &Path, bots: &BotsConfig, max_calls: usize) -> Self {
         let store = Store::new(&StorageConfig::Directory(dir.join("recordings"))).unwrap();
         let config = EngineConfig {
             bind: "127.0.0.1".parse().unwrap(),
@@ -34,7 +41,7 @@ impl Rig {
         let parts = Parts {
             slots: Slots::new(max_calls),
             engine,
-            bots: Bots::load(&BotsConfig::File(file), dir).unwrap(),
+            bots: Bots::load(bots, dir).unwrap(),
             spool: Spool::open(dir.join("spool"), store, backoff).unwrap(),
             outbox: Outbox::open(dir.join("outbox"), dir.join("results"), None, backoff).unwrap(),
             counters: Arc::default(),
@@ -208,6 +215,35 @@ async fn a_bot_that_cannot_be_served_still_has_a_result() {
     assert_eq!(
         (&result["disconnected_by"], events(&result)),
         (&"error".into(), vec!["not_opened"])
+    );
+    assert_eq!(rig.calls.slots().taken(), 0);
+}
+
+/// A Backend whose every config is `body`, and the results that are posted to it.
+async fn backend(body: &'static str) -> (BotsConfig, mpsc::UnboundedReceiver<Value>) {
+    let (posted, results) = mpsc::unbounded_channel();
+    let post = async move |Json(result): Json<Value>| posted.send(result).unwrap();
+    let app = axum::Router::new()
+        .route("/api/v1/config/{bot}", get(async move || body))
+        .route("/api/v1/call-results", axum::routing::post(post));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let config_url = format!("http://{}/api/v1/config", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    (BotsConfig::Backend { config_url, secret: Secret::new("s") }, results)
+}
+
+#[tokio::test]
+async fn a_session_whose_config_cannot_be_read_still_has_a_result() {
+    let body = r#"{"session_id":"s-1","webhook_url":"/api/v1/call-results","timezone":5}"#;
+    let (bots, mut results) = backend(body).await;
+    let dir = tempfile::tempdir().unwrap();
+    let rig = Rig::with(dir.path(), &bots, 1);
+    let error = rig.open("bot").await.unwrap_err();
+    assert!(matches!(&error, OpenError::Unavailable(why) if why.contains("integer")), "{error}");
+    let result = within(results.recv()).await.unwrap();
+    assert_eq!(
+        (&result["session_id"], &result["disconnected_by"], events(&result)),
+        (&"s-1".into(), &"error".into(), vec!["not_opened"])
     );
     assert_eq!(rig.calls.slots().taken(), 0);
 }

@@ -1,11 +1,12 @@
 //! What a worker is told about the bot it is to run.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use crate::Object;
 
-/// A bot as one call is to run it: the reply to the worker's config fetch.
+/// A bot as one call is to run it: the reply to the worker's config fetch. A field that is `null`
+/// is a field that is missing.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct BotConfig {
     /// Unique per call; the result is matched on it.
@@ -13,7 +14,7 @@ pub struct BotConfig {
     /// Where the result is posted.
     pub webhook_url: String,
     /// The bot.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub bot_id: String,
     /// Instructions for the bot's brain.
     #[serde(default)]
@@ -22,13 +23,19 @@ pub struct BotConfig {
     #[serde(default)]
     pub opening_message: Option<String>,
     /// IANA name.
-    #[serde(default = "utc")]
+    #[serde(default = "utc", deserialize_with = "or_utc")]
     pub timezone: String,
     /// From the answer.
-    #[serde(default = "default_max_call_duration_seconds")]
+    #[serde(
+        default = "default_max_call_duration_seconds",
+        deserialize_with = "or_max_call_duration_seconds"
+    )]
     pub max_call_duration_seconds: u32,
     /// Words of the caller that interrupt the bot.
-    #[serde(default = "default_min_words_interruption")]
+    #[serde(
+        default = "default_min_words_interruption",
+        deserialize_with = "or_min_words_interruption"
+    )]
     pub min_words_interruption: u32,
     /// Said to an answering machine.
     #[serde(default)]
@@ -40,7 +47,7 @@ pub struct BotConfig {
     #[serde(default)]
     pub re_engagement: Option<Object>,
     /// Where the bot may send the caller.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub transfer_targets: Vec<TransferTarget>,
     /// Outcomes the bot may file.
     #[serde(default)]
@@ -61,13 +68,13 @@ pub struct BotConfig {
     #[serde(default)]
     pub agent: Option<AgentConfig>,
     /// Whether and how the call is recorded.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub recording: RecordingConfig,
     /// Without media for this long the call is a phantom.
-    #[serde(default = "default_no_audio_seconds")]
+    #[serde(default = "default_no_audio_seconds", deserialize_with = "or_no_audio_seconds")]
     pub no_audio_seconds: u32,
     /// A caller who has not spoken for this long never will.
-    #[serde(default = "default_rnr_seconds")]
+    #[serde(default = "default_rnr_seconds", deserialize_with = "or_rnr_seconds")]
     pub rnr_seconds: u32,
     /// Digits pressed to the caller once the call is answered: a door, an extension.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -112,25 +119,25 @@ impl BotConfig {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TransferTarget {
     /// Names it towards the bot's brain.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub id: String,
     /// Names it towards people.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub label: String,
     /// `livekit_sip_refer` or `websocket_reverse_transfer`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub method: String,
     /// `extension`, `sip_uri`, `tel_uri` or `phone_number`.
-    #[serde(default, rename = "type")]
+    #[serde(default, deserialize_with = "or_default", rename = "type")]
     pub kind: String,
     /// The number or URI.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub value: String,
     /// Taken when the brain names none.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub is_default: bool,
     /// May be used.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub enabled: bool,
     /// Everything else, as it came.
     #[serde(flatten)]
@@ -146,7 +153,7 @@ pub enum AgentConfig {
     /// A steady sine.
     Tone {
         /// In Hz.
-        #[serde(default = "default_frequency_hz")]
+        #[serde(default = "default_frequency_hz", deserialize_with = "or_frequency_hz")]
         frequency_hz: f32,
     },
     /// A recording.
@@ -158,7 +165,7 @@ pub enum AgentConfig {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         url: Option<String>,
         /// For ever.
-        #[serde(default, rename = "loop")]
+        #[serde(default, deserialize_with = "or_default", rename = "loop")]
         repeat: bool,
     },
     /// A brain that speaks over a WebSocket.
@@ -166,10 +173,10 @@ pub enum AgentConfig {
         /// Where.
         url: String,
         /// In which dialect.
-        #[serde(default)]
+        #[serde(default, deserialize_with = "or_default")]
         protocol: AgentProtocol,
         /// Sent with the upgrade.
-        #[serde(default)]
+        #[serde(default, deserialize_with = "or_default")]
         headers: Object,
     },
 }
@@ -191,10 +198,10 @@ pub enum AgentProtocol {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RecordingConfig {
     /// Record at all.
-    #[serde(default = "yes")]
+    #[serde(default = "yes", deserialize_with = "or_yes")]
     pub enabled: bool,
     /// 2: caller left, bot right. 1: both mixed.
-    #[serde(default = "default_channels")]
+    #[serde(default = "default_channels", deserialize_with = "or_channels")]
     pub channels: u16,
     /// 8,000 or 16,000; `None` is the call's own rate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -210,29 +217,38 @@ impl Default for RecordingConfig {
     }
 }
 
-fn utc() -> String {
-    "UTC".into()
+/// The contract's defaults: the first name gives it to a field that is missing, the second to one
+/// that is `null`.
+macro_rules! defaults {
+    ($($missing:ident, $null:ident: $type:ty = $value:expr;)*) => {$(
+        fn $missing() -> $type {
+            $value.into()
+        }
+
+        fn $null<'de, D: Deserializer<'de>>(from: D) -> Result<$type, D::Error> {
+            Ok(Option::deserialize(from)?.unwrap_or_else($missing))
+        }
+    )*};
 }
-fn yes() -> bool {
-    true
+
+defaults! {
+    utc, or_utc: String = "UTC";
+    yes, or_yes: bool = true;
+    default_channels, or_channels: u16 = 2u16;
+    default_frequency_hz, or_frequency_hz: f32 = 440.0f32;
+    default_max_call_duration_seconds, or_max_call_duration_seconds: u32 = 600u32;
+    default_min_words_interruption, or_min_words_interruption: u32 = 3u32;
+    default_no_audio_seconds, or_no_audio_seconds: u32 = 15u32;
+    default_rnr_seconds, or_rnr_seconds: u32 = 30u32;
 }
-fn default_channels() -> u16 {
-    2
-}
-fn default_frequency_hz() -> f32 {
-    440.0
-}
-fn default_max_call_duration_seconds() -> u32 {
-    600
-}
-fn default_min_words_interruption() -> u32 {
-    3
-}
-fn default_no_audio_seconds() -> u32 {
-    15
-}
-fn default_rnr_seconds() -> u32 {
-    30
+
+/// `null` is the type's own default.
+fn or_default<'de, D, T>(from: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de> + Default,
+{
+    Ok(Option::deserialize(from)?.unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -249,6 +265,39 @@ mod tests {
         assert_eq!(config.min_words_interruption, 3);
         assert_eq!((config.no_audio_seconds, config.rnr_seconds), (15, 30));
         assert_eq!(config.recording, RecordingConfig::default());
+    }
+
+    #[test]
+    fn a_field_that_is_null_is_a_field_that_is_missing() {
+        let required = ["session_id", "webhook_url"];
+        let mut nulls = serde_json::to_value(BotConfig::new("s", "u")).unwrap();
+        nulls["digits_on_answer"] = Value::Null;
+        for (name, value) in nulls.as_object_mut().unwrap() {
+            if !required.contains(&name.as_str()) {
+                *value = Value::Null;
+            }
+        }
+        let config: BotConfig = serde_json::from_value(nulls).unwrap();
+        assert_eq!(config, BotConfig::new("s", "u"));
+
+        let recording = r#"{"enabled":null,"channels":null,"sample_rate":null}"#;
+        let recording: RecordingConfig = serde_json::from_str(recording).unwrap();
+        assert_eq!(recording, RecordingConfig::default());
+        let target = r#"{"id":null,"label":null,"method":null,"type":null,"value":null,
+            "is_default":null,"enabled":null}"#;
+        let target: TransferTarget = serde_json::from_str(target).unwrap();
+        assert_eq!(target, serde_json::from_str("{}").unwrap());
+        for (null, missing) in [
+            (r#"{"kind":"tone","frequency_hz":null}"#, r#"{"kind":"tone"}"#),
+            (r#"{"kind":"play","loop":null}"#, r#"{"kind":"play"}"#),
+            (
+                r#"{"kind":"websocket","url":"u","protocol":null,"headers":null}"#,
+                r#"{"kind":"websocket","url":"u"}"#,
+            ),
+        ] {
+            let read = |text| serde_json::from_str::<AgentConfig>(text).unwrap();
+            assert_eq!(read(null), read(missing));
+        }
     }
 
     #[test]

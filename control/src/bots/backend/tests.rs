@@ -32,7 +32,7 @@ async fn backend(status: u16, body: &'static str) -> (Backend, Seen) {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/api/v1/config", listener.local_addr().unwrap());
     tokio::spawn(async move { axum::serve(listener, app).await });
-    (Backend::new(&url, Secret::new("s3cret"), Path::new("")), seen)
+    (Backend::new(&url, Secret::new("s3cret"), Path::new("")).unwrap(), seen)
 }
 
 fn facts(dialed: &str) -> CallFacts {
@@ -62,7 +62,7 @@ async fn a_number_is_looked_up_first() {
     let (backend, seen) = backend(200, GOOD).await;
     backend.config(&facts("919876543210")).await.unwrap();
     assert!(seen.lock().unwrap()[1].starts_with("s3cret /api/v1/config/front%20desk?"));
-    let unknown = backend.config(&facts("+915555555555")).await.unwrap_err();
+    let unknown = backend.config(&facts("+915555555555")).await.unwrap_err().error;
     assert_eq!(unknown, OpenError::NoSuchBot("+915555555555".into()));
 }
 
@@ -94,8 +94,60 @@ async fn each_refusal_has_its_meaning() {
     ];
     for (status, body, expected) in rows {
         let (backend, _) = backend(status, body).await;
-        assert_eq!(backend.config(&facts("bot")).await.unwrap_err(), expected);
+        assert_eq!(backend.config(&facts("bot")).await.unwrap_err().error, expected);
     }
+}
+
+#[test]
+fn a_result_has_an_address_whatever_the_config_says() {
+    let config_url = Url::parse("http://api:8080/api/v1/config").unwrap();
+    let results = "http://api:8080/api/v1/call-results";
+    let rows = [
+        (r#""https://b/r?x=1""#, "https://b/r?x=1"),
+        (r#""/api/v1/call-results""#, results),
+        (r#""hooks/end""#, "http://api:8080/hooks/end"),
+        (r#""""#, results),
+        (r#"" ""#, results),
+        (r#""backend:8080/r""#, results),
+        (r#""ftp://b/r""#, results),
+        (r#""http://""#, results),
+        ("null", results),
+        ("7", results),
+    ];
+    for (given, expected) in rows {
+        let body = format!(r#"{{"session_id":"s","webhook_url":{given}}}"#);
+        let bot = match read_config(&config_url, body.as_bytes()) {
+            Ok(bot) => bot,
+            Err(no_config) => *no_config.session.unwrap(),
+        };
+        assert_eq!((bot.session_id.as_str(), bot.webhook_url.as_str()), ("s", expected));
+    }
+}
+
+#[test]
+fn a_config_that_cannot_be_read_still_names_its_session() {
+    let config_url = Url::parse("http://api/api/v1/config").unwrap();
+    let session = |body: &str| read_config(&config_url, body.as_bytes()).unwrap_err().session;
+    let body = r#"{"session_id":"s","webhook_url":"http://b/r","bot_id":"b","timezone":5}"#;
+    let expected = BotConfig { bot_id: "b".into(), ..BotConfig::new("s", "http://b/r") };
+    assert_eq!(session(body).as_deref(), Some(&expected));
+    for body in ["", "[]", r#"{"session_id":""#, r#"{"session_id":""}"#, r#"{"session_id":7}"#] {
+        assert_eq!(session(body), None, "{body}");
+    }
+}
+
+#[tokio::test]
+async fn a_redirect_does_not_carry_the_secret_away() {
+    let (elsewhere, seen) = backend(200, GOOD).await;
+    let location = [(axum::http::header::LOCATION, elsewhere.config_url.clone())];
+    let app = Router::new().fallback(async move || (StatusCode::FOUND, location));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/api/v1/config", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    let backend = Backend::new(&url, Secret::new("s3cret"), Path::new("")).unwrap();
+    let error = backend.config(&facts("bot")).await.unwrap_err().error;
+    assert_eq!(error, OpenError::Unavailable("config fetch: status 302: ".into()));
+    assert!(seen.lock().unwrap().is_empty());
 }
 
 #[tokio::test]
@@ -103,8 +155,8 @@ async fn a_backend_that_is_not_there_is_unavailable() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/api/v1/config", listener.local_addr().unwrap());
     drop(listener);
-    let backend = Backend::new(&url, Secret::new("s"), Path::new(""));
-    let error = backend.config(&facts("bot")).await.unwrap_err();
+    let backend = Backend::new(&url, Secret::new("s"), Path::new("")).unwrap();
+    let error = backend.config(&facts("bot")).await.unwrap_err().error;
     assert!(matches!(&error, OpenError::Unavailable(text) if text.contains("refused")), "{error}");
 }
 
@@ -112,7 +164,7 @@ async fn a_backend_that_is_not_there_is_unavailable() {
 async fn an_endless_answer_is_cut_off() {
     let endless: &'static str = Box::leak("x".repeat(BODY_BYTES_MAX + 1).into_boxed_str());
     let (backend, _) = backend(200, endless).await;
-    let error = backend.config(&facts("bot")).await.unwrap_err();
+    let error = backend.config(&facts("bot")).await.unwrap_err().error;
     assert!(
         matches!(&error, OpenError::Unavailable(text) if text.contains("larger than")),
         "{error}"
