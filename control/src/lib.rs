@@ -21,18 +21,29 @@ pub mod run;
 pub mod sip;
 
 use std::collections::HashMap;
+use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
-use config::{Config, ConfigError, EXIT_CONFIG};
+use vox_engine::StartError;
+
+use config::{Config, ConfigError, EXIT_CONFIG, KNOBS};
 use run::Worker;
 
-/// The process environment, as far as it is text.
-pub fn environment() -> HashMap<String, String> {
-    let pairs = std::env::vars_os();
-    pairs
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-        .collect()
+/// The values of our knobs in the process environment.
+pub fn environment() -> Result<HashMap<String, String>, ConfigError> {
+    values_of_knobs(|name| std::env::var_os(name))
+}
+
+fn values_of_knobs(
+    get: impl Fn(&str) -> Option<OsString>,
+) -> Result<HashMap<String, String>, ConfigError> {
+    let set = KNOBS.iter().filter_map(|knob| Some((knob.env, get(knob.env)?)));
+    set.map(|(name, value)| match value.into_string() {
+        Ok(text) => Ok((name.to_owned(), text)),
+        Err(_) => Err(ConfigError(format!("{name}: expected text in UTF-8, found other bytes"))),
+    })
+    .collect()
 }
 
 /// Runs a worker to its end and gives the process's exit status: 64 when the configuration (or a
@@ -58,11 +69,43 @@ pub fn start(config: Config, started: impl FnOnce(&Worker)) -> ExitCode {
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("vox: {error:#}");
-            ExitCode::from(if error.is::<ConfigError>() { EXIT_CONFIG } else { 1 })
+            let (knob, status) = blame(&error);
+            eprintln!("vox: {knob}{error:#}");
+            ExitCode::from(status)
         }
+    }
+}
+
+/// The knob to name before the error, when it does not itself, and the exit status.
+fn blame(error: &anyhow::Error) -> (&'static str, u8) {
+    match error.downcast_ref::<StartError>() {
+        Some(StartError::Cores(_)) => ("VOXCORE_MEDIA_CORES: ", EXIT_CONFIG),
+        Some(StartError::Ports(_)) => ("VOXCORE_MEDIA_PORTS: ", EXIT_CONFIG),
+        Some(StartError::Calls(_)) => ("MAX_CONCURRENT_CALLS: ", EXIT_CONFIG),
+        _ if error.is::<ConfigError>() => ("", EXIT_CONFIG),
+        _ => ("", 1),
     }
 }
 
 /// Signalling and uploads are light; the media have threads of their own.
 const CONTROL_THREADS: usize = 2;
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::ffi::OsStringExt;
+
+    use super::*;
+
+    #[test]
+    fn a_value_of_ours_that_is_no_text_is_named() {
+        let get = |name: &str| match name {
+            "VOXCORE_SIP_PORT" => Some(OsString::from("5060")),
+            "VOXCORE_BOTS" => Some(OsString::from_vec(vec![b'a', 0xff])),
+            _ => None,
+        };
+        let error = values_of_knobs(get).unwrap_err();
+        assert_eq!(error.0, "VOXCORE_BOTS: expected text in UTF-8, found other bytes");
+        let values = values_of_knobs(|name| get(name).filter(|value| value == "5060")).unwrap();
+        assert_eq!(values, HashMap::from([("VOXCORE_SIP_PORT".into(), "5060".into())]));
+    }
+}

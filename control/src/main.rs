@@ -21,9 +21,10 @@ struct Cli {
 fn main() -> ExitCode {
     let matches = Cli::command().after_long_help(help_text()).get_matches();
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
-    let layers =
-        Layers { file: cli.config.as_deref(), env: voxcore::environment(), ..Layers::default() };
-    let config = match Config::load(&layers) {
+    let file = cli.config.as_deref();
+    let loaded = voxcore::environment()
+        .and_then(|env| Config::load(&Layers { file, env, ..Layers::default() }));
+    let config = match loaded {
         Ok(config) => config,
         Err(error) => {
             eprintln!("voxcore: {error}");

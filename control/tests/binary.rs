@@ -38,6 +38,12 @@ fn an_invalid_configuration_stops_the_start_with_one_line_and_status_64() {
     );
     check(&[("VOXBRIDGE_CONFIG_URL", "backend")], &[], "VOXBRIDGE_CONFIG_URL: expected a URL");
     check(&[("MINIO_SECRET_KEY", "hidden")], &[], "MINIO_ACCESS_KEY: expected a value");
+    check(&[("VOXCORE_MEDIA_CORES", "1023")], &[], "VOXCORE_MEDIA_CORES: core 1023 is not");
+    check(
+        &[("MAX_CONCURRENT_CALLS", "3"), ("VOXCORE_MEDIA_PORTS", "20000-20003")],
+        &[],
+        "VOXCORE_MEDIA_PORTS: 3 calls need 3 RTP port pairs",
+    );
     check(&[("VOXCORE_BOTS", bots)], &[], "bots.toml line 2: unknown variant `ecco`");
     check(&[("VOXCORE_BOTS", "/nowhere.toml")], &[], "/nowhere.toml: cannot be read");
     check(&[], &["--config", file], "line 2: \"worker.max_call\" is no knob");

@@ -71,7 +71,7 @@ fn load(args: &UpArgs, dir: &Path) -> Result<Config, voxcore::config::ConfigErro
     Config::load(&Layers {
         defaults: &defaults,
         file: None,
-        env: voxcore::environment(),
+        env: voxcore::environment()?,
         flags: &flags,
     })
 }

@@ -185,7 +185,7 @@ impl Values {
         Ok(WorkerConfig {
             max_calls: self.number("worker.max_calls", 1, 2_048)?,
             workers,
-            secret: self.secret("worker.secret"),
+            secret: self.secret("worker.secret")?,
             data_dir: PathBuf::from(data_dir.replace("{id}", &id)),
             neighbour_dirs: neighbours.into_iter().map(|(_, path)| path).collect(),
             log: self.log("worker.log")?,
@@ -261,17 +261,15 @@ impl Values {
     }
 
     fn storage(&self, worker: &WorkerConfig) -> Result<StorageConfig, ConfigError> {
+        let scheme = if self.boolean("storage.secure")? { "https" } else { "http" };
+        let endpoint = format!("{scheme}://{}", self.host_port("storage.endpoint")?);
+        let bucket = self.bucket("storage.bucket")?;
         let keys = ["storage.access_key", "storage.secret_key"];
         let Some([access_key, secret_key]) = self.all_or_none(keys)? else {
             return Ok(StorageConfig::Directory(worker.data_dir.join("recordings")));
         };
-        let scheme = if self.boolean("storage.secure")? { "https" } else { "http" };
-        Ok(StorageConfig::Bucket {
-            endpoint: format!("{scheme}://{}", self.host_port("storage.endpoint")?),
-            bucket: self.bucket("storage.bucket")?,
-            access_key,
-            secret_key: Secret::new(secret_key),
-        })
+        let secret_key = Secret::new(secret_key);
+        Ok(StorageConfig::Bucket { endpoint, bucket, access_key, secret_key })
     }
 
     fn livekit(&self) -> Result<Option<LivekitConfig>, ConfigError> {

@@ -3,6 +3,7 @@
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
+use reqwest::header::HeaderValue;
 use vox_codecs::CodecKind;
 
 use super::layers::Values;
@@ -13,8 +14,13 @@ impl Values {
         self.get(key).map(|found| found.text.clone()).ok_or_else(|| self.wrong(key, "a value"))
     }
 
-    pub(super) fn secret(&self, key: &str) -> Option<Secret> {
-        self.get(key).map(|found| Secret::new(&found.text))
+    /// A secret that is sent as a header's value.
+    pub(super) fn secret(&self, key: &str) -> Result<Option<Secret>, ConfigError> {
+        let Some(found) = self.get(key) else { return Ok(None) };
+        match HeaderValue::from_str(&found.text) {
+            Ok(_) => Ok(Some(Secret::new(&found.text))),
+            Err(_) => Err(self.wrong(key, "one line without control characters")),
+        }
     }
 
     pub(super) fn parsed<T: FromStr>(&self, key: &str, expected: &str) -> Result<T, ConfigError> {
