@@ -42,6 +42,11 @@ impl Refused {
         self.with(Header::Warning(format!("{code} vox \"{text}\"").into()))
     }
 
+    /// 400 with a warning that says how.
+    pub(super) fn bad_request(why: &str) -> Self {
+        Self::new(400, why).warning(399, why)
+    }
+
     /// 405 with what we do take.
     pub(super) fn method_not_allowed(method: impl std::fmt::Display) -> Self {
         Self::new(405, format!("{method} is not taken")).with(Header::Allow(ALLOW.into()))

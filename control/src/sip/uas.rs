@@ -93,7 +93,7 @@ impl<B: Switchboard> Uas<B> {
         }
         let dialog = match Dialog::new(&tx, &self.wire, self.advertised) {
             Ok(dialog) => dialog,
-            Err(why) => return self.refuse(tx, Refused::new(400, why).warning(399, why)),
+            Err(why) => return self.refuse(tx, Refused::bad_request(why)),
         };
         let (mail, mailbox) = mpsc::channel(MAILBOX);
         let Some(registered) =
@@ -233,7 +233,8 @@ pub(super) fn is_old(request: &Request, last: u32) -> bool {
 
 /// What a refused caller is told to wait, in seconds: a call lasts minutes, a restart seconds.
 const RETRY_SECONDS: u32 = 10;
-/// From an INVITE to its final answer: the longest config fetch is 20 s.
+/// From an INVITE to its final answer: the longest config fetch is 10 s, 5 s for the number's
+/// lookup and 5 s for the config.
 const INVITE_LIMIT: Duration = Duration::from_secs(60);
 /// A final answer's transaction is kept a little longer than its own timers.
 const ANSWER_SLACK: Duration = Duration::from_secs(2);

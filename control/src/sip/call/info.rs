@@ -18,7 +18,7 @@ pub(super) fn digit(info: &Request) -> Result<Option<(char, Duration)>, Refused>
         "application/dtmf" => key(text.trim()).map(|digit| (digit, PRESS)),
         _ => return Err(Refused::unsupported_body(&kind, DTMF)),
     };
-    pressed.map(Some).ok_or_else(|| Refused::new(400, "no digit in INFO"))
+    pressed.map(Some).ok_or_else(|| Refused::bad_request("no digit in INFO"))
 }
 
 /// `Signal=5`, `Duration=160`, in any order and spacing.
@@ -53,6 +53,8 @@ const PRESS: Duration = Duration::from_millis(160);
 
 #[cfg(test)]
 mod tests {
+    use rsipstack::sip::Header;
+
     use super::*;
 
     fn info(kind: &str, body: &str) -> Request {
@@ -85,7 +87,11 @@ mod tests {
         for (kind, body, expected) in rows {
             let found = digit(&info(kind, body))
                 .map(|pressed| pressed.map(|(key, held)| (key, held.as_millis() as u64)))
-                .map_err(|refused| refused.status.code());
+                .map_err(|refused| {
+                    let warned = refused.headers.iter().any(|h| matches!(h, Header::Warning(_)));
+                    assert_eq!(warned, refused.status.code() == 400, "{kind}: {body:?}");
+                    refused.status.code()
+                });
             assert_eq!(found, *expected, "{kind}: {body:?}");
         }
     }
