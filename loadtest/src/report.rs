@@ -21,6 +21,9 @@ pub struct CallReport {
     /// From our first packet to the end.
     #[serde(rename = "duration_ms", serialize_with = "ms")]
     pub duration: Duration,
+    /// How long we spoke; nothing without a recording to speak.
+    #[serde(rename = "said_ms", serialize_with = "ms")]
+    pub said: Duration,
     /// How much later our own words came back; `None` when they did not.
     #[serde(rename = "round_trip_ms", serialize_with = "opt_ms")]
     pub round_trip: Option<Duration>,
@@ -71,6 +74,7 @@ impl fmt::Display for CallReport {
         writeln!(f, "duration     {:.2} s ({ended})", self.duration.as_secs_f64())?;
         match self.round_trip {
             Some(trip) => writeln!(f, "round trip   {}", ms(trip))?,
+            None if self.said.is_zero() => {}
             None => writeln!(f, "round trip   our words did not come back")?,
         }
         writeln!(f, "first audio  {}", opt(heard.first_packet))?;
@@ -92,7 +96,7 @@ impl fmt::Display for CallReport {
         if !heard.digits.is_empty() {
             writeln!(f, "digits       {}", heard.digits)?;
         }
-        write!(f, "MOS          {:.2}", self.mos)
+        write!(f, "MOS          {:.2} of what we heard", self.mos)
     }
 }
 

@@ -1,6 +1,6 @@
 //! `vox call`: a caller for people and tests.
 
-use std::io::BufWriter;
+use std::io::{BufWriter, Write};
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -15,12 +15,14 @@ use voxload::{CallPlan, CallReport, Phone, Transport};
 
 /// Silence that is sent when there is nothing to say.
 const SILENT_RATE_HZ: u32 = 8_000;
+/// How long to listen when there is nothing to say.
+const LISTEN: Duration = Duration::from_secs(10);
 
 /// Calls a SIP address, speaks a recording, listens, and reports what a caller would notice.
 #[derive(Debug, Args)]
 #[command(after_help = "EXAMPLES:
   vox call sip:echo@127.0.0.1 --play in.wav --record out.wav
-  vox call sip:play@127.0.0.1 --codec G722 --duration 10 --record prompt.wav
+  vox call sip:play@127.0.0.1 --codec G722 --duration 5 --record heard.wav
   vox call sip:echo@127.0.0.1 --play in.wav --net loss=5%,jitter=40ms,burst=500ms@8s")]
 pub(crate) struct CallArgs {
     /// Whom to call.
@@ -38,7 +40,7 @@ pub(crate) struct CallArgs {
     /// Codec to offer; repeat for several, best first [default: opus, G722, PCMU, PCMA]
     #[arg(long, value_parser = codec)]
     codec: Vec<CodecKind>,
-    /// Hang up after this many seconds at the latest
+    /// Hang up after this many seconds at the latest; without words or digits, listen so long [default then: 10]
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     duration: Option<Duration>,
     /// Go on listening this many seconds after the last word
@@ -48,8 +50,8 @@ pub(crate) struct CallArgs {
     #[arg(long, default_value = "vox-call")]
     caller: String,
     /// A bad network between our mouth and the wire: loss=5%,jitter=40ms,burst=500ms@8s,drift=200ppm,seed=7
-    #[arg(long, value_name = "PROFILE", default_value = "")]
-    net: Profile,
+    #[arg(long, value_name = "PROFILE")]
+    net: Option<Profile>,
     /// SIP over TCP instead of UDP
     #[arg(long)]
     tcp: bool,
@@ -76,10 +78,9 @@ pub(crate) async fn run(args: CallArgs) -> anyhow::Result<()> {
     if let Some(path) = &args.record {
         write_wav(path, &report).with_context(|| format!("writing {}", path.display()))?;
     }
-    match args.json {
-        true => println!("{}", serde_json::to_string(&report)?),
-        false => println!("{report}"),
-    }
+    let text = if args.json { serde_json::to_string(&report)? } else { report.to_string() };
+    // Whoever reads us may have read enough.
+    _ = writeln!(std::io::stdout(), "{text}");
     if report.heard.packets == 0 {
         bail!("the call was answered, but no audio came");
     }
@@ -92,6 +93,7 @@ fn plan(args: &CallArgs) -> anyhow::Result<CallPlan> {
         None => (Vec::new(), SILENT_RATE_HZ),
     };
     let spoken = Duration::from_secs_f64(speech.0.len() as f64 / f64::from(speech.1));
+    let network = args.net.unwrap_or_default();
     let default_codecs =
         || vec![CodecKind::Opus, CodecKind::G722, CodecKind::Pcmu, CodecKind::Pcma];
     Ok(CallPlan {
@@ -99,15 +101,14 @@ fn plan(args: &CallArgs) -> anyhow::Result<CallPlan> {
         caller: args.caller.clone(),
         codecs: if args.codec.is_empty() { default_codecs() } else { args.codec.clone() },
         digits: args.digits.clone(),
-        tail: match (&args.play, &args.digits, args.duration) {
-            // Nothing to say: listen until the limit.
-            (None, None, Some(duration)) => duration,
+        tail: match (&args.play, &args.digits) {
+            (None, None) => args.duration.unwrap_or(LISTEN),
             _ => args.tail,
         },
         limit: args.duration.unwrap_or(spoken + args.tail + Duration::from_secs(30)),
         speech,
-        network: args.net,
-        seed: std::process::id() ^ (args.net.seed as u32).rotate_left(16),
+        network,
+        seed: std::process::id() ^ (network.seed as u32).rotate_left(16),
     })
 }
 

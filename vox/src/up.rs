@@ -88,7 +88,13 @@ fn greeting(worker: &Worker, storage: &StorageConfig, data_dir: &Path) -> String
         text += &format!("  sip:BOT@{sip:<24} any bot or number the Backend knows\n");
     }
     let first = worker.names().first().map_or("BOT", |(name, _)| name);
-    text += &format!("\n  try         vox call sip:{first}@{sip} --play in.wav --record out.wav\n");
+    let program = std::env::current_exe().map_or("vox".into(), |path| path.display().to_string());
+    let prompt = data_dir.join("prompt.wav");
+    let say = if prompt.is_file() { prompt } else { PathBuf::from("in.wav") };
+    text += &format!(
+        "\n  try         {program} call sip:{first}@{sip} --play {} --record out.wav\n",
+        say.display()
+    );
     if let Some(http) = worker.http_addr() {
         text += &format!("  health      http://{http}/health and /metrics\n");
     }

@@ -110,7 +110,7 @@ pub const KNOBS: &[Knob] = &[
         "",
         "the Backend's config route, ends in /api/v1/config; bots.file is used when unset",
     ),
-    knob("bots.file", "VOXCORE_BOTS", "", "bots.toml; without it: echo and tone"),
+    knob("bots.file", "VOXCORE_BOTS", "", "bots.toml; without it: echo, tone and play"),
     knob(
         "storage.endpoint",
         "MINIO_ENDPOINT",
