@@ -121,13 +121,13 @@ impl Courier for Webhook {
         };
         match self.post(url, body.to_vec()).await {
             Ok(()) => forget(path).await,
-            Err(reason) => Delivery::Later(reason),
+            Err(failed) => failed,
         }
     }
 }
 
 impl Webhook {
-    async fn post(&self, url: Url, body: Vec<u8>) -> Result<(), String> {
+    async fn post(&self, url: Url, body: Vec<u8>) -> Result<(), Delivery> {
         let host = url.host_str().unwrap_or_default().to_owned();
         let mut request =
             self.client.post(url).header("content-type", "application/json").body(body);
@@ -136,8 +136,15 @@ impl Webhook {
         }
         match request.send().await {
             Ok(response) if response.status().is_success() => Ok(()),
-            Ok(response) => Err(format!("{host} answers {}", response.status().as_u16())),
-            Err(error) => Err(format!("{host}: {}", explain(&error))),
+            Ok(response) => {
+                let status = response.status();
+                let reason = format!("{host} answers {}", status.as_u16());
+                Err(match status.is_server_error() {
+                    true => Delivery::Unreachable(reason),
+                    false => Delivery::Later(reason),
+                })
+            }
+            Err(error) => Err(Delivery::Unreachable(format!("{host}: {}", explain(&error)))),
         }
     }
 

@@ -24,8 +24,11 @@ pub(super) trait Courier: Send + Sync + 'static {
 pub(super) enum Delivery {
     /// Confirmed by the other side; the file is gone.
     Done,
-    /// Not now. The reason names the cause, not the file: it is logged when it changes.
+    /// Not now, whoever else gets through: the other side refuses this one. The reason names the
+    /// cause, not the file: it is logged when it changes.
     Later(String),
+    /// Not now, nor would another be: the other side cannot be reached or does not work.
+    Unreachable(String),
     /// Never: the file is no delivery. The courier has set it aside.
     Never(String),
 }
@@ -99,7 +102,8 @@ impl Queue {
             inbox,
             waiting: BinaryHeap::new(),
             running: JoinSet::new(),
-            trouble: None,
+            unreachable: None,
+            refused: None,
             shared: shared.clone(),
             random: RandomState::new(),
         };
@@ -137,8 +141,10 @@ struct Deliverer<C> {
     inbox: mpsc::UnboundedReceiver<PathBuf>,
     waiting: BinaryHeap<Reverse<Waiting>>,
     running: JoinSet<(Waiting, Delivery)>,
-    /// Why deliveries fail at present.
-    trouble: Option<String>,
+    /// Why the other side cannot be reached at present.
+    unreachable: Option<String>,
+    /// Why it refuses what it refuses.
+    refused: Option<String>,
     shared: Arc<Shared>,
     random: RandomState,
 }
@@ -149,6 +155,15 @@ struct Waiting {
     due: Instant,
     path: PathBuf,
     failures: u32,
+    last: Failure,
+}
+
+/// How the last try failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Failure {
+    None,
+    Refused,
+    Unreachable,
 }
 
 impl<C: Courier> Deliverer<C> {
@@ -160,7 +175,7 @@ impl<C: Courier> Deliverer<C> {
             tokio::select! {
                 path = self.inbox.recv() => match path {
                     Some(path) => self.waiting.push(Reverse(Waiting {
-                        due: Instant::now(), path, failures: 0,
+                        due: Instant::now(), path, failures: 0, last: Failure::None,
                     })),
                     None => return,
                 },
@@ -192,7 +207,7 @@ impl<C: Courier> Deliverer<C> {
         match delivery {
             Delivery::Done => {
                 self.shared.delivered.fetch_add(1, Ordering::Relaxed);
-                self.recovered();
+                self.recovered(waiting.last);
                 self.finished();
             }
             Delivery::Never(reason) => {
@@ -200,40 +215,57 @@ impl<C: Courier> Deliverer<C> {
                 tracing::error!("{} set aside: {}: {reason}", C::WHAT, waiting.path.display());
                 self.finished();
             }
-            Delivery::Later(reason) => {
-                self.shared.failures.fetch_add(1, Ordering::Relaxed);
-                self.say(reason);
-                let failures = waiting.failures.saturating_add(1);
-                let random =
-                    self.random.hash_one((&waiting.path, failures)) as f64 / u64::MAX as f64;
-                let due = Instant::now() + self.backoff.wait(failures, random);
-                self.waiting.push(Reverse(Waiting { due, failures, ..waiting }));
-            }
+            Delivery::Later(reason) => self.again(waiting, Failure::Refused, reason),
+            Delivery::Unreachable(reason) => self.again(waiting, Failure::Unreachable, reason),
         }
     }
 
-    /// The other side is back: what waits for its time need not.
-    fn recovered(&mut self) {
-        if self.trouble.take().is_some() {
+    fn again(&mut self, waiting: Waiting, last: Failure, reason: String) {
+        self.shared.failures.fetch_add(1, Ordering::Relaxed);
+        self.say(last, reason);
+        let failures = waiting.failures.saturating_add(1);
+        let random = self.random.hash_one((&waiting.path, failures)) as f64 / u64::MAX as f64;
+        let due = Instant::now() + self.backoff.wait(failures, random);
+        self.waiting.push(Reverse(Waiting { due, failures, last, ..waiting }));
+    }
+
+    /// The other side is back: what could not reach it need not wait. What it refused does: it
+    /// would refuse it again.
+    fn recovered(&mut self, last: Failure) {
+        if last == Failure::Refused {
+            self.refused = None;
+        }
+        if self.unreachable.take().is_some() {
             tracing::info!("{}s are delivered again, {} are waiting", C::WHAT, self.waiting.len());
             let now = Instant::now();
-            let waiting = std::mem::take(&mut self.waiting);
-            let due_now =
-                |Reverse(w): Reverse<Waiting>| Reverse(Waiting { due: w.due.min(now), ..w });
-            self.waiting = waiting.into_iter().map(due_now).collect();
+            let waiting = std::mem::take(&mut self.waiting).into_iter();
+            self.waiting = waiting.map(|Reverse(waiting)| Reverse(waiting.recalled(now))).collect();
         }
     }
 
     /// Once for each change of the reason, not once for each try.
-    fn say(&mut self, reason: String) {
-        if self.trouble.as_ref() != Some(&reason) {
+    fn say(&mut self, failure: Failure, reason: String) {
+        let said = match failure {
+            Failure::Unreachable => &mut self.unreachable,
+            _ => &mut self.refused,
+        };
+        if said.as_ref() != Some(&reason) {
             tracing::warn!("{}s cannot be delivered and are kept: {reason}", C::WHAT);
-            self.trouble = Some(reason);
+            *said = Some(reason);
         }
     }
 
     fn finished(&self) {
         self.shared.pending.send_modify(|pending| *pending = pending.saturating_sub(1));
+    }
+}
+
+impl Waiting {
+    fn recalled(self, now: Instant) -> Self {
+        match self.last {
+            Failure::Unreachable => Self { due: self.due.min(now), ..self },
+            Failure::None | Failure::Refused => self,
+        }
     }
 }
 
@@ -300,5 +332,40 @@ mod tests {
         let expected = QueueCounts { pending: 0, delivered: 4, failures: 6, poisoned: 1 };
         assert_eq!(queue.counts(), expected);
         assert_eq!(fussy.0.lock().unwrap().len(), 11);
+    }
+
+    /// Refuses one file and does not reach anybody with another, each the first time.
+    #[derive(Clone, Default)]
+    struct Moody(Arc<Mutex<Vec<PathBuf>>>);
+
+    impl Courier for Moody {
+        const WHAT: &'static str = "test";
+        async fn deliver(&self, path: &Path) -> Delivery {
+            let mut tried = self.0.lock().unwrap();
+            let first = !tried.iter().any(|other| other == path);
+            tried.push(path.to_owned());
+            match path.to_str().unwrap() {
+                "refused" if first => Delivery::Later("422".into()),
+                "unreached" if first => Delivery::Unreachable("down".into()),
+                _ => Delivery::Done,
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_success_recalls_what_could_not_be_sent_but_not_what_was_refused() {
+        let moody = Moody::default();
+        let hour = Duration::from_secs(3_600);
+        let queue = Queue::start(moody.clone(), Backoff { first: hour, most: hour }, 1);
+        for name in ["refused", "unreached", "good"] {
+            queue.push(name.into());
+        }
+        let mut pending = queue.shared.pending.subscribe();
+        pending.wait_for(|pending| *pending == 1).await.unwrap();
+        queue.push("another".into());
+        pending.wait_for(|pending| *pending == 1).await.unwrap();
+        let tried = moody.0.lock().unwrap().clone();
+        let again = |name: &str| tried.iter().filter(|path| *path == Path::new(name)).count();
+        assert_eq!((again("refused"), again("unreached")), (1, 2), "{tried:?}");
     }
 }

@@ -108,7 +108,7 @@ impl Courier for Uploads {
         };
         match self.store.take(&key, path).await {
             Ok(()) => Delivery::Done,
-            Err(reason) => Delivery::Later(reason),
+            Err(failed) => failed,
         }
     }
 }

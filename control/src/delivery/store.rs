@@ -16,6 +16,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::RecordingKey;
 use super::disk::{self, blocking};
+use super::queue::Delivery;
 use crate::config::{ConfigError, StorageConfig};
 
 /// Takes recordings over, for good.
@@ -80,22 +81,23 @@ impl Store {
     }
 
     /// Moves the recording at `path` into the store. It is removed here only after the store has
-    /// shown that it holds the same bytes. An error names the cause in one line, never the file.
-    pub(super) async fn take(&self, key: &RecordingKey, path: &Path) -> Result<(), String> {
+    /// shown that it holds the same bytes. A failure names the cause in one line, never the file.
+    pub(super) async fn take(&self, key: &RecordingKey, path: &Path) -> Result<(), Delivery> {
         match self {
             Self::Directory(dir) => {
                 let (from, to) = (path.to_owned(), dir.join(key.as_str()));
                 let moved = blocking(move || move_file(&from, &to)).await;
-                moved.map_err(|error| format!("{}: {error}", dir.display()))
+                moved.map_err(|error| Delivery::Unreachable(format!("{}: {error}", dir.display())))
             }
             Self::Bucket(bucket) => {
                 let sent = bucket.put(key, path).await?;
                 if bucket.read_back(key).await? != sent {
-                    return Err("the object store holds other bytes than were sent".into());
+                    let reason = "the object store holds other bytes than were sent";
+                    return Err(Delivery::Later(reason.into()));
                 }
-                tokio::fs::remove_file(path)
-                    .await
-                    .map_err(|error| format!("the spool cannot be cleared: {error}"))
+                tokio::fs::remove_file(path).await.map_err(|error| {
+                    Delivery::Later(format!("the spool cannot be cleared: {error}"))
+                })
             }
         }
     }
@@ -108,8 +110,9 @@ impl Store {
 
 impl Bucket {
     /// Sends the file in parts while it is read; returns what was sent.
-    async fn put(&self, key: &RecordingKey, path: &Path) -> Result<Print, String> {
-        let unreadable = |error: io::Error| format!("the spool cannot be read: {error}");
+    async fn put(&self, key: &RecordingKey, path: &Path) -> Result<Print, Delivery> {
+        let unreadable =
+            |error: io::Error| Delivery::Later(format!("the spool cannot be read: {error}"));
         let mut file = File::open(path).await.map_err(unreadable)?;
         let location = object_store::path::Path::from(key.as_str());
         let client: Arc<dyn ObjectStore> = self.client.clone();
@@ -131,7 +134,7 @@ impl Bucket {
 
     /// What the store gives back. An ETag would be cheaper, but it is a checksum of the content in
     /// some stores and for some uploads only.
-    async fn read_back(&self, key: &RecordingKey) -> Result<Print, String> {
+    async fn read_back(&self, key: &RecordingKey) -> Result<Print, Delivery> {
         let location = object_store::path::Path::from(key.as_str());
         let (mut digest, mut offset) = (Sha256::new(), 0);
         let size = self.client.head(&location).await.map_err(|error| self.explain(&error))?.size;
@@ -145,7 +148,7 @@ impl Bucket {
     }
 
     /// One line about the cause. The stores' own answers are long XML that names the object.
-    fn explain(&self, error: &(dyn Error + 'static)) -> String {
+    fn explain(&self, error: &(dyn Error + 'static)) -> Delivery {
         let mut text = error.to_string();
         let mut innermost = error;
         while let Some(cause) = innermost.source() {
@@ -155,15 +158,21 @@ impl Bucket {
         let code = CREDENTIAL_CODES.into_iter().find(|code| text.contains(code));
         let url = &self.base_url;
         match code {
-            Some(code) => format!(
+            Some(code) => Delivery::Later(format!(
                 "{url} refuses MINIO_ACCESS_KEY and MINIO_SECRET_KEY ({code}): correct them"
-            ),
+            )),
             None if text.contains("NoSuchBucket") => {
-                format!("{url}: there is no bucket {:?} (MINIO_BUCKET)", self.name)
+                Delivery::Later(format!("{url}: there is no bucket {:?} (MINIO_BUCKET)", self.name))
             }
             None => match status(&text) {
-                Some(status) => format!("{url} answers {status}"),
-                None => format!("{url}: {}", crate::config::first_line(&innermost.to_string())),
+                Some(status) if status.starts_with('5') => {
+                    Delivery::Unreachable(format!("{url} answers {status}"))
+                }
+                Some(status) => Delivery::Later(format!("{url} answers {status}")),
+                None => Delivery::Unreachable(format!(
+                    "{url}: {}",
+                    crate::config::first_line(&innermost.to_string())
+                )),
             },
         }
     }
@@ -243,18 +252,23 @@ mod tests {
             secret_key: crate::config::Secret::new("hidden"),
         };
         let Store::Bucket(bucket) = Store::new(&config).unwrap() else { unreachable!("a bucket") };
-        let check = |text: &str, expected: &str| {
-            assert_eq!(bucket.explain(&io::Error::other(text.to_owned())), expected);
+        let check = |text: &str, kind: fn(String) -> Delivery, expected: &str| {
+            let failed = bucket.explain(&io::Error::other(text.to_owned()));
+            assert_eq!(failed, kind(expected.to_owned()));
         };
         check(
             "status 403 Forbidden: <Code>SignatureDoesNotMatch</Code><Key>x.wav</Key>",
+            Delivery::Later,
             "http://h:9000/rec refuses MINIO_ACCESS_KEY and MINIO_SECRET_KEY (SignatureDoesNotMatch): correct them",
         );
         check(
             "<Code>NoSuchBucket</Code>",
+            Delivery::Later,
             "http://h:9000/rec: there is no bucket \"rec\" (MINIO_BUCKET)",
         );
-        check("Server returned status 503 for x.wav", "http://h:9000/rec answers 503");
-        check("connection refused\nmore", "http://h:9000/rec: connection refused");
+        let away = Delivery::Unreachable;
+        check("Server returned status 503 for x.wav", away, "http://h:9000/rec answers 503");
+        check("status 400 Bad Request", Delivery::Later, "http://h:9000/rec answers 400");
+        check("connection refused\nmore", away, "http://h:9000/rec: connection refused");
     }
 }
