@@ -13,7 +13,7 @@ use vox_call::Reason;
 use vox_engine::{Engine, EngineConfig};
 
 use crate::bots::Bots;
-use crate::calls::{Calls, Parts, Slots};
+use crate::calls::{CLOSE_LIMIT, Calls, Parts, Slots};
 use crate::config::Config;
 use crate::delivery::{Backoff, Outbox, Spool, Store};
 use crate::http::{Desk, HttpServer};
@@ -104,6 +104,7 @@ impl Worker {
         self.calls.close_all(Reason::WorkerStopped);
         if tokio::time::timeout(CLOSE_LIMIT, self.calls.idle()).await.is_err() {
             tracing::error!("calls did not end within {} s", CLOSE_LIMIT.as_secs());
+            self.calls.give_up().await;
         }
         self.sip.stop().await;
         let delivered = async { tokio::join!(self.outbox.idle(), self.spool.idle()) };
@@ -199,9 +200,6 @@ fn sip_config(config: &Config) -> SipConfig {
         ..SipConfig::new(SocketAddr::new(sip.bind, sip.port))
     }
 }
-
-/// Closing takes a tick, a recording's sync 10 s at most, the result's own write some more.
-const CLOSE_LIMIT: Duration = Duration::from_secs(15);
 
 /// What is not delivered by then is delivered after the next start.
 const DELIVER_LIMIT: Duration = Duration::from_secs(5);

@@ -1,16 +1,18 @@
 //! The end of a call: its recording goes to the uploads, its result to the outbox.
 
+use std::io::{self, ErrorKind};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::json;
+use vox_call::quality::Quality;
 use vox_call::{CallId, Ending, Outcome, Reason};
 use vox_contracts::{BotConfig, CallResult};
 
 use super::journal::Journal;
 use super::outcome::{Ended, outcome_name, reason_name};
 use super::table::{Entry, Recording};
-use super::{CallFacts, Calls, OpenError};
+use super::{CallFacts, Calls, OpenError, PUT_PAUSE, PUT_TRIES};
 
 impl Calls {
     /// Writes the result when nothing is missing. Whether it did.
@@ -24,6 +26,20 @@ impl Calls {
         if let Some(mut entry) = self.0.table.take_ended(call) {
             tracing::warn!(call_id = call.0, "the recording is late; the result goes without it");
             entry.journal.write("recording_late", json!({}));
+            self.finish(call, entry);
+        }
+    }
+
+    /// Writes every result that is missing; calls that have not ended count as ended now.
+    pub(super) fn finish_all(&self, reason: Reason) {
+        for (call, mut entry) in self.0.table.take_all() {
+            let duration = if entry.answered { entry.elapsed() } else { Duration::ZERO };
+            entry.ending.get_or_insert_with(|| Ending {
+                outcome: Outcome::Failed,
+                reason,
+                duration,
+                quality: Quality::default(),
+            });
             self.finish(call, entry);
         }
     }
@@ -51,16 +67,7 @@ impl Calls {
         let recording = match entry.recording {
             Recording::None => None,
             Recording::Running(key) => Some(key),
-            Recording::Complete(key, path) => match self.0.parts.spool.complete(path).await {
-                Ok(true) => Some(key),
-                Ok(false) => None,
-                Err(error) => {
-                    tracing::error!(
-                        "the recording stays where it is until the next start: {error}"
-                    );
-                    Some(key)
-                }
-            },
+            Recording::Complete(key, path) => self.hand_over(path).await.then_some(key),
         };
         self.say_ended(call, &entry.bot, &ending);
         let ended = Ended {
@@ -74,6 +81,24 @@ impl Calls {
             bot: entry.bot,
         };
         self.deliver(ended).await;
+    }
+
+    /// Whether there is a recording, here or in the store.
+    async fn hand_over(&self, path: PathBuf) -> bool {
+        let completed = tokio::select! {
+            completed = self.0.parts.spool.complete(path) => completed,
+            () = self.given_up() => Err(io::Error::other("the worker stops")),
+        };
+        completed.unwrap_or_else(|error| match error.kind() {
+            ErrorKind::NotFound | ErrorKind::NotADirectory => {
+                tracing::error!("there is no recording: {error}");
+                false
+            }
+            _ => {
+                tracing::error!("the recording stays where it is until the next start: {error}");
+                true
+            }
+        })
     }
 
     fn say_ended(&self, call: CallId, bot: &BotConfig, ending: &Ending) {
@@ -127,21 +152,37 @@ impl Calls {
         error
     }
 
-    /// Into the outbox. A disk that refuses is given some time; then the result is at least in the
-    /// log.
+    /// Into the outbox. A disk that refuses is given some time, unless the worker stops; then the
+    /// result is at least in the log.
     async fn deliver(&self, ended: Ended) {
         let webhook_url = ended.bot.webhook_url.clone();
         let result = ended.into_result();
+        let written = tokio::select! {
+            written = self.write_result(&webhook_url, &result) => written,
+            () = self.given_up() => false,
+        };
+        if !written {
+            log_lost(&result);
+        }
+    }
+
+    async fn write_result(&self, webhook_url: &str, result: &CallResult) -> bool {
         for _ in 0..PUT_TRIES {
-            match self.0.parts.outbox.put(&webhook_url, &result).await {
-                Ok(()) => return,
+            match self.0.parts.outbox.put(webhook_url, result).await {
+                Ok(()) => return true,
                 Err(error) => {
                     tracing::error!("the result cannot be written, trying again: {error}")
                 }
             }
             tokio::time::sleep(PUT_PAUSE).await;
         }
-        log_lost(&result);
+        false
+    }
+
+    /// Resolves once nobody waits for the disk any more.
+    async fn given_up(&self) {
+        // The sender lives in `self`.
+        let _ = self.0.given_up.subscribe().wait_for(|given_up| *given_up).await;
     }
 }
 
@@ -149,6 +190,3 @@ fn log_lost(result: &CallResult) {
     let body = serde_json::to_string(result).unwrap_or_default();
     tracing::error!(session_id = result.session_id, "the result could not be written: {body}");
 }
-
-const PUT_TRIES: u32 = 20;
-const PUT_PAUSE: Duration = Duration::from_secs(1);

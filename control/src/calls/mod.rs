@@ -65,13 +65,16 @@ struct Inner {
     table: Table,
     /// Calls whose result is not on disk yet.
     unfinished: watch::Sender<usize>,
+    /// Set when the worker stops and waits for no disk any more.
+    given_up: watch::Sender<bool>,
 }
 
 impl Calls {
     /// Starts handing the engine's events to their calls, on the current runtime.
     pub fn start(parts: Parts, events: Events) -> std::io::Result<Self> {
         let unfinished = watch::Sender::new(0);
-        let this = Self(Arc::new(Inner { parts, table: Table::default(), unfinished }));
+        let (table, given_up) = (Table::default(), watch::Sender::new(false));
+        let this = Self(Arc::new(Inner { parts, table, unfinished, given_up }));
         pump::start(events, this.clone())?;
         Ok(this)
     }
@@ -128,20 +131,21 @@ impl Calls {
         let (tell_ended, ended) = watch::channel(None);
         let entry = Entry::new(slot, facts, bot, tell_ended);
         let options = CallOptions { limits, recording: None };
-        // The table is locked meanwhile: no event can arrive before its call is there.
-        let opened = self.0.table.insert_with(entry, || self.engine().open(options));
+        // The table is locked meanwhile: no event can arrive before its call is there and counted.
+        let opened = self.0.table.insert_with(entry, || {
+            let opened = self.engine().open(options)?;
+            self.0.unfinished.send_modify(|unfinished| *unfinished += 1);
+            Ok(opened)
+        });
         match opened {
-            Ok(opened) => {
-                self.0.unfinished.send_modify(|unfinished| *unfinished += 1);
-                Ok(LiveCall {
-                    call: opened.call,
-                    rtp: opened.rtp,
-                    plan,
-                    calls: self.clone(),
-                    ended,
-                    agent: OnceCell::new(),
-                })
-            }
+            Ok(opened) => Ok(LiveCall {
+                call: opened.call,
+                rtp: opened.rtp,
+                plan,
+                calls: self.clone(),
+                ended,
+                agent: OnceCell::new(),
+            }),
             Err((entry, refused)) => {
                 let error = match refused {
                     Refused::NoPorts => OpenError::NoPorts,
@@ -170,6 +174,22 @@ impl Calls {
     /// Resolves when no slot is taken and every result is on disk.
     pub async fn idle(&self) {
         self.0.parts.slots.empty().await;
+        self.finished().await;
+    }
+
+    /// For a worker that must stop now: results that still cannot be written go to the log, whole.
+    /// Resolves within a few seconds.
+    pub async fn give_up(&self) {
+        self.finish_all(Reason::WorkerStopped);
+        if tokio::time::timeout(LAST_LIMIT, self.finished()).await.is_err() {
+            self.0.given_up.send_replace(true);
+            // Only the log is left to write to.
+            let _ = tokio::time::timeout(LAST_LIMIT, self.finished()).await;
+        }
+    }
+
+    /// Resolves when every result is on disk, or lost and logged.
+    async fn finished(&self) {
         // The sender lives in `self`.
         let _ = self.0.unfinished.subscribe().wait_for(|unfinished| *unfinished == 0).await;
     }
@@ -244,6 +264,25 @@ impl OpenError {
         }
     }
 }
+
+/// The engine syncs a recording within moments; a disk that takes longer does not hold up results.
+const RECORDED_LIMIT: Duration = Duration::from_secs(10);
+
+/// A disk that refuses a result is given this many tries,
+const PUT_TRIES: u32 = 20;
+/// so far apart.
+const PUT_PAUSE: Duration = Duration::from_secs(1);
+
+/// For the engine to close a call, and for the writes themselves.
+const MARGIN: Duration = Duration::from_secs(5);
+
+/// How long the last calls may take from [`Calls::close_all`] to [`Calls::idle`].
+pub const CLOSE_LIMIT: Duration = Duration::from_secs(
+    RECORDED_LIMIT.as_secs() + PUT_TRIES as u64 * PUT_PAUSE.as_secs() + MARGIN.as_secs(),
+);
+
+/// For the last try to write what was late.
+const LAST_LIMIT: Duration = Duration::from_secs(2);
 
 #[cfg(test)]
 mod tests;

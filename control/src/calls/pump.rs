@@ -12,11 +12,11 @@ use vox_call::{CallId, DigitSource, Digits, Ending, Event};
 use vox_codecs::CodecKind;
 use vox_engine::{EngineEvent, Events, RecordingOptions};
 
-use super::Calls;
 use super::digits::Heard;
 use super::journal::millis;
 use super::outcome::reason_name;
 use super::table::Recording;
+use super::{Calls, RECORDED_LIMIT};
 use crate::delivery::RecordingKey;
 
 /// Gives [`Events`] the descriptor that tokio asks for.
@@ -56,6 +56,7 @@ impl Calls {
             EngineEvent::Recorded { call, path, duration, overruns, error } => {
                 if let Some(error) = error {
                     tracing::error!(call_id = call.0, "recording broken off: {error}");
+                    self.note(call, "recording_failed", json!({"why": error.to_string()}));
                 }
                 self.0.parts.counters.recorded(duration, overruns);
                 self.recorded(call, path);
@@ -205,6 +206,3 @@ impl Calls {
         }
     }
 }
-
-/// The engine syncs a recording within moments; a disk that takes longer does not hold up results.
-const RECORDED_LIMIT: Duration = Duration::from_secs(10);

@@ -109,6 +109,11 @@ impl Table {
         if ended { calls.remove(&call) } else { None }
     }
 
+    /// Takes every call out.
+    pub(super) fn take_all(&self) -> HashMap<CallId, Entry> {
+        std::mem::take(&mut self.lock())
+    }
+
     /// Calls that have not ended.
     pub(super) fn live(&self) -> Vec<CallId> {
         let calls = self.lock();

@@ -247,3 +247,73 @@ async fn a_session_whose_config_cannot_be_read_still_has_a_result() {
     );
     assert_eq!(rig.calls.slots().taken(), 0);
 }
+
+/// What is logged meanwhile, on this thread.
+#[derive(Clone, Default)]
+struct Log(Arc<std::sync::Mutex<Vec<u8>>>);
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend(bytes);
+        Ok(bytes.len())
+    }
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_result_that_cannot_be_written_when_the_worker_stops_is_in_the_log() {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone()).finish();
+    let _guard = tracing::subscriber::set_default(subscriber);
+    let dir = tempfile::tempdir().unwrap();
+    let rig = Rig::start(dir.path(), ECHO, 2);
+    let live = rig.open("echo").await.unwrap();
+    std::fs::remove_dir(dir.path().join("results")).unwrap();
+    let mut ended = rig.open("echo").await.unwrap();
+    ended.close(Reason::CallerHungUp);
+    within(ended.ended()).await;
+    within(rig.calls.give_up()).await;
+    within(rig.calls.idle()).await;
+    let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    assert_eq!(text.matches("the result could not be written: {").count(), 2, "{text}");
+    drop(live);
+}
+
+#[tokio::test]
+async fn a_recording_that_could_not_be_begun_is_told_and_not_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let rig = Rig::start(dir.path(), ECHO, 2);
+    std::fs::remove_dir(dir.path().join("spool/active")).unwrap();
+    let phone = phone();
+    let mut call = rig.open("echo").await.unwrap();
+    call.answer(session(&phone)).await.unwrap();
+    talk(&phone, call.rtp(), 10).await;
+    call.close(Reason::CallerHungUp);
+    within(call.ended()).await;
+    let result = rig.result().await;
+    assert!(events(&result).contains(&"recording_failed"), "{result}");
+    assert_eq!((&result["recording_key"], &result["recording_url"]), (&Value::Null, &Value::Null));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn calls_that_end_while_they_are_opened_are_counted_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let rig = Rig::start(dir.path(), ECHO, 2);
+    let calls = rig.calls.clone();
+    let closing = tokio::spawn(async move {
+        loop {
+            calls.close_all(Reason::WorkerStopped);
+            tokio::task::yield_now().await;
+        }
+    });
+    for _ in 0..20 {
+        let mut call = rig.open("echo").await.unwrap();
+        within(call.ended()).await;
+    }
+    closing.abort();
+    within(rig.calls.idle()).await;
+    assert_eq!(std::fs::read_dir(dir.path().join("results")).unwrap().count(), 20);
+}
