@@ -113,6 +113,9 @@ impl Courier for Webhook {
     async fn deliver(&self, path: &Path) -> Delivery {
         let bytes = match tokio::fs::read(path).await {
             Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Delivery::Never("its file is gone".into());
+            }
             Err(error) => return Delivery::Later(format!("the outbox cannot be read: {error}")),
         };
         let (url, body) = match open(&bytes) {

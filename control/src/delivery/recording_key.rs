@@ -25,6 +25,12 @@ impl RecordingKey {
         (flat && tame).then(|| Self(text.to_owned()))
     }
 
+    /// The same with `-suffix` (of plain characters) before the ending.
+    pub(super) fn suffixed(&self, suffix: &str) -> Self {
+        let stem = self.0.strip_suffix(".wav").unwrap_or(&self.0);
+        Self(format!("{stem}-{suffix}.wav"))
+    }
+
     /// The name.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -106,6 +106,13 @@ impl Courier for Uploads {
         let Some(key) = name.and_then(RecordingKey::parse) else {
             return Delivery::Never("its name is no recording key; left in the spool".into());
         };
+        if matches!(path.try_exists(), Ok(false)) {
+            return match self.store.holds(&key).await {
+                Ok(true) => Delivery::Done,
+                Ok(false) => Delivery::Never("its file is gone, and the store has none".into()),
+                Err(failed) => failed,
+            };
+        }
         match self.store.take(&key, path).await {
             Ok(()) => Delivery::Done,
             Err(failed) => failed,

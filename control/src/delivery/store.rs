@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use object_store::aws::{AmazonS3, AmazonS3Builder};
+use object_store::aws::AmazonS3Builder;
 use object_store::buffered::BufWriter;
 use object_store::{ClientOptions, ObjectStore, ObjectStoreExt, RetryConfig};
 use sha2::{Digest, Sha256};
@@ -31,7 +31,7 @@ pub enum Store {
 /// A bucket of an S3-compatible store, addressed by path.
 #[derive(Debug)]
 pub struct Bucket {
-    client: Arc<AmazonS3>,
+    client: Arc<dyn ObjectStore>,
     name: String,
     /// `http://host:port/bucket`
     base_url: String,
@@ -90,15 +90,19 @@ impl Store {
                 moved.map_err(|error| Delivery::Unreachable(format!("{}: {error}", dir.display())))
             }
             Self::Bucket(bucket) => {
-                let sent = bucket.put(key, path).await?;
-                if bucket.read_back(key).await? != sent {
-                    let reason = "the object store holds other bytes than were sent";
-                    return Err(Delivery::Later(reason.into()));
-                }
+                bucket.take(key, path).await?;
                 tokio::fs::remove_file(path).await.map_err(|error| {
                     Delivery::Later(format!("the spool cannot be cleared: {error}"))
                 })
             }
+        }
+    }
+
+    /// Whether it has a recording of this name, for one that is in the spool no more.
+    pub(super) async fn holds(&self, key: &RecordingKey) -> Result<bool, Delivery> {
+        match self {
+            Self::Directory(_) => Ok(self.holds_locally(key)),
+            Self::Bucket(bucket) => Ok(bucket.read_back(key).await?.is_some()),
         }
     }
 
@@ -109,14 +113,43 @@ impl Store {
 }
 
 impl Bucket {
+    /// Stores the file as `key`. Where that name is taken by another recording (the session came
+    /// before), as a name that its content decides: a later try finds its own.
+    async fn take(&self, key: &RecordingKey, path: &Path) -> Result<(), Delivery> {
+        let from = path.to_owned();
+        let ours = blocking(move || print(&from)).await.map_err(unreadable)?;
+        if self.store(key, path, ours).await? {
+            return Ok(());
+        }
+        let other = key.suffixed(&suffix(&ours));
+        tracing::warn!("{}/{key} is another recording; stored as {other}", self.base_url);
+        match self.store(&other, path, ours).await? {
+            true => Ok(()),
+            false => {
+                Err(Delivery::Later("the object store holds other bytes than were sent".into()))
+            }
+        }
+    }
+
+    /// Whether the bucket now holds the file as `key`. What it holds already is never overwritten.
+    async fn store(&self, key: &RecordingKey, path: &Path, ours: Print) -> Result<bool, Delivery> {
+        if let Some(theirs) = self.read_back(key).await? {
+            return Ok(theirs == ours);
+        }
+        let sent = self.put(key, path).await?;
+        match self.read_back(key).await? == Some(sent) {
+            true => Ok(true),
+            false => {
+                Err(Delivery::Later("the object store holds other bytes than were sent".into()))
+            }
+        }
+    }
+
     /// Sends the file in parts while it is read; returns what was sent.
     async fn put(&self, key: &RecordingKey, path: &Path) -> Result<Print, Delivery> {
-        let unreadable =
-            |error: io::Error| Delivery::Later(format!("the spool cannot be read: {error}"));
         let mut file = File::open(path).await.map_err(unreadable)?;
         let location = object_store::path::Path::from(key.as_str());
-        let client: Arc<dyn ObjectStore> = self.client.clone();
-        let mut writer = BufWriter::with_capacity(client, location, PART_BYTES);
+        let mut writer = BufWriter::with_capacity(self.client.clone(), location, PART_BYTES);
         let (mut digest, mut length) = (Sha256::new(), 0);
         let mut chunk = vec![0; CHUNK_BYTES];
         loop {
@@ -132,19 +165,29 @@ impl Bucket {
         Ok((length, digest.finalize().into()))
     }
 
-    /// What the store gives back. An ETag would be cheaper, but it is a checksum of the content in
-    /// some stores and for some uploads only.
-    async fn read_back(&self, key: &RecordingKey) -> Result<Print, Delivery> {
+    /// What the store gives back, `None` when it has nothing of this name. An ETag would be cheaper,
+    /// but it is a checksum of the content in some stores and for some uploads only.
+    async fn read_back(&self, key: &RecordingKey) -> Result<Option<Print>, Delivery> {
         let location = object_store::path::Path::from(key.as_str());
         let (mut digest, mut offset) = (Sha256::new(), 0);
-        let size = self.client.head(&location).await.map_err(|error| self.explain(&error))?.size;
+        let size = match self.client.head(&location).await {
+            Ok(meta) => meta.size,
+            // Of a key that may not list the bucket, the store hides what is missing behind a 403;
+            // and only the answer to the upload says which of the credentials is wrong.
+            Err(
+                object_store::Error::NotFound { .. }
+                | object_store::Error::PermissionDenied { .. }
+                | object_store::Error::Unauthenticated { .. },
+            ) => return Ok(None),
+            Err(error) => return Err(self.explain(&error)),
+        };
         while offset < size {
             let end = size.min(offset + PART_BYTES as u64);
             let part = self.client.get_range(&location, offset..end).await;
             digest.update(&part.map_err(|error| self.explain(&error))?);
             offset = end;
         }
-        Ok((size, digest.finalize().into()))
+        Ok(Some((size, digest.finalize().into())))
     }
 
     /// One line about the cause. The stores' own answers are long XML that names the object.
@@ -176,6 +219,15 @@ impl Bucket {
             },
         }
     }
+}
+
+fn unreadable(error: io::Error) -> Delivery {
+    Delivery::Later(format!("the spool cannot be read: {error}"))
+}
+
+/// Eight bytes of the hash, in hex.
+fn suffix((_, hash): &Print) -> String {
+    hash[..8].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The HTTP status in an error's text.
@@ -231,7 +283,33 @@ const CHUNK_BYTES: usize = 256 << 10;
 
 #[cfg(test)]
 mod tests {
+    use object_store::memory::InMemory;
+
     use super::*;
+
+    #[tokio::test]
+    async fn a_recording_in_the_bucket_is_never_overwritten_by_another_of_its_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let (client, name) = (Arc::new(InMemory::new()), "rec".to_owned());
+        let bucket = Bucket { client: client.clone(), name, base_url: "http://h/rec".into() };
+        let store = Store::Bucket(Arc::new(bucket));
+        let key = RecordingKey::parse("20260102-s.wav").unwrap();
+        let rows: [(&[u8], usize); 4] = [(b"one", 1), (b"one", 1), (b"two", 2), (b"two", 2)];
+        for (bytes, expected) in rows {
+            let path = dir.path().join(key.as_str());
+            fs::write(&path, bytes).unwrap();
+            store.take(&key, &path).await.unwrap();
+            let held = client.list_with_delimiter(None).await.unwrap().objects;
+            assert_eq!((held.len(), path.exists()), (expected, false));
+        }
+        let held = client.list_with_delimiter(None).await.unwrap().objects;
+        let mut all = Vec::new();
+        for object in held {
+            all.push(client.get(&object.location).await.unwrap().bytes().await.unwrap());
+        }
+        all.sort();
+        assert_eq!(all, ["one", "two"]);
+    }
 
     #[test]
     fn a_recording_is_copied_whole_where_it_cannot_be_renamed() {

@@ -200,3 +200,12 @@ async fn without_a_webhook_a_result_is_one_json_file() {
     let text = std::fs::read(dir.path().join("results/c.json")).unwrap();
     assert_eq!(text, serde_json::to_vec(&result("c")).unwrap());
 }
+
+#[tokio::test]
+async fn a_result_that_is_gone_is_not_tried_for_ever() {
+    let dir = tempfile::tempdir().unwrap();
+    let outbox = open_outbox(dir.path());
+    outbox.queue.push(dir.path().join("outbox/1-s.result"));
+    within(outbox.idle()).await;
+    assert_eq!((outbox.counts().poisoned, outbox.counts().failures), (1, 0));
+}

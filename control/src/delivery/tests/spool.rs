@@ -119,3 +119,16 @@ async fn an_unreachable_bucket_loses_nothing() {
     assert_eq!(fs::read(dir.path().join("spool/a.wav")).unwrap(), [7; 100]);
     assert_eq!(spool.url(&key("a.wav")), format!("http://{address}/recordings/a.wav"));
 }
+
+#[tokio::test]
+async fn a_recording_that_is_gone_is_not_tried_for_ever() {
+    let dir = tempfile::tempdir().unwrap();
+    let spool = open_spool(dir.path());
+    fs::create_dir_all(dir.path().join("recordings")).unwrap();
+    fs::write(dir.path().join("recordings/stored.wav"), [7; 100]).unwrap();
+    for name in ["stored.wav", "nowhere.wav"] {
+        spool.queue.push(dir.path().join("spool").join(name));
+    }
+    within(spool.idle()).await;
+    assert_eq!((spool.counts().delivered, spool.counts().poisoned), (1, 1));
+}
