@@ -13,8 +13,8 @@ use vox_tests::{caller, ears, one_at_a_time, wait_for};
 const USER: &str = "voxminio";
 const SECRET: &str = "voxminio-secret";
 
-/// How long the store stays away. Longer than the first few retries.
-const OUTAGE: Duration = Duration::from_secs(20);
+/// How long the store stays away.
+const OUTAGE: Duration = Duration::from_secs(60);
 const CALLS: usize = 20;
 
 /// A MinIO with an empty bucket.
