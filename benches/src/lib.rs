@@ -5,9 +5,12 @@
 //! crates that were not taken.
 
 mod memory;
+pub mod process;
 mod speech;
+mod spread;
 mod thread_time;
 
 pub use memory::Memory;
 pub use speech::{packets, speech};
+pub use spread::spread;
 pub use thread_time::{ThreadTime, quick};

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use clap::Args;
-
-use crate::process::Process;
+use vox_benches::process::Process;
+use vox_benches::spread;
 
 #[derive(Debug, Args)]
 pub(crate) struct Comparison {
@@ -125,14 +125,6 @@ fn measure(options: &Comparison, calls: usize, side: Side) -> Result<f64> {
     ensure!(missing < calls as u64 * 13, "{side:?}: {received} echoes of {sent} packets");
     let busy = (after - before).as_secs_f64() / elapsed.as_secs_f64();
     Ok(100.0 * busy / calls as f64)
-}
-
-/// Median, lowest and highest.
-fn spread(values: &mut [f64], digits: usize) -> String {
-    values.sort_by(f64::total_cmp);
-    let median = values[values.len() / 2];
-    let (lowest, highest) = (values[0], values[values.len() - 1]);
-    format!("{median:.digits$} ({lowest:.digits$}-{highest:.digits$})")
 }
 
 const WARM_UP: Duration = Duration::from_secs(1);

@@ -12,8 +12,9 @@ use anyhow::{Result, anyhow};
 use io_uring::squeue::{Entry, Flags};
 use io_uring::types::{BufRingEntry, Fixed, SubmitArgs, Timespec};
 use io_uring::{EnterFlags, IoUring, cqueue, opcode};
+use vox_benches::process;
 
-use crate::{Peers, process};
+use crate::Peers;
 
 /// Prints its ports, runs until its input closes.
 pub(crate) fn run(options: &Peers) -> Result<()> {

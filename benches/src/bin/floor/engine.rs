@@ -4,12 +4,13 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use anyhow::Result;
+use vox_benches::process;
 use vox_codecs::{CodecKind, Decoder, Encoder};
 use vox_engine::call::pipeline::Agent;
 use vox_engine::call::{Direction, Limits, MediaSession};
 use vox_engine::{CallOptions, Engine, EngineConfig};
 
-use crate::{Peers, process};
+use crate::Peers;
 
 const LOCALHOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 

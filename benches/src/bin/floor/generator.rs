@@ -8,10 +8,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use clap::Args;
+use vox_benches::process;
 use vox_codecs::{CodecKind, Encoder};
 use vox_rtp::{RtpHeader, RtpTime, SeqNo, Ssrc};
-
-use crate::process;
 
 #[derive(Debug, Args)]
 pub(crate) struct Callers {

@@ -19,7 +19,6 @@ mod compare;
 mod echo;
 mod engine;
 mod generator;
-mod process;
 mod syscalls;
 
 #[derive(Debug, Parser)]

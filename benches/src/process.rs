@@ -2,13 +2,15 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
+use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
-/// This program in another mode, pinned to a core.
-pub(crate) struct Process {
+/// A program (this one in another mode, as a rule), pinned to a core.
+#[derive(Debug)]
+pub struct Process {
     child: Child,
     stdin: Option<ChildStdin>,
     stdout: BufReader<ChildStdout>,
@@ -16,11 +18,16 @@ pub(crate) struct Process {
 
 impl Process {
     /// Starts this program with `args`, all of its threads on `core`.
-    pub(crate) fn start(core: usize, args: &[String]) -> Result<Self> {
+    pub fn start(core: usize, args: &[String]) -> Result<Self> {
+        Self::start_program(core, &std::env::current_exe()?, args)
+    }
+
+    /// Starts another program.
+    pub fn start_program(core: usize, program: &Path, args: &[String]) -> Result<Self> {
         let mut child = Command::new("taskset")
             .arg("-c")
             .arg(core.to_string())
-            .arg(std::env::current_exe()?)
+            .arg(program)
             .args(args)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -32,21 +39,21 @@ impl Process {
     }
 
     /// The next line it prints.
-    pub(crate) fn line(&mut self) -> Result<String> {
+    pub fn line(&mut self) -> Result<String> {
         let mut line = String::new();
         ensure!(self.stdout.read_line(&mut line)? > 0, "a child ended too early");
         Ok(line.trim().into())
     }
 
     /// Tells it a line.
-    pub(crate) fn tell(&mut self, line: &str) -> Result<()> {
+    pub fn tell(&mut self, line: &str) -> Result<()> {
         let stdin = self.stdin.as_mut().context("its input is closed")?;
         writeln!(stdin, "{line}")?;
         Ok(stdin.flush()?)
     }
 
     /// Closes its input, which ends it, and gives its last line.
-    pub(crate) fn finish(mut self) -> Result<String> {
+    pub fn finish(mut self) -> Result<String> {
         self.stdin = None;
         let mut last = String::new();
         for line in self.stdout.by_ref().lines() {
@@ -58,7 +65,7 @@ impl Process {
     }
 
     /// CPU time of all of its threads, by the scheduler.
-    pub(crate) fn cpu(&self) -> Result<Duration> {
+    pub fn cpu(&self) -> Result<Duration> {
         let mut nanos = 0;
         for task in self.tasks()? {
             let schedstat = fs::read_to_string(task.join("schedstat"))?;
@@ -68,7 +75,7 @@ impl Process {
     }
 
     /// Its process id.
-    pub(crate) fn id(&self) -> u32 {
+    pub fn id(&self) -> u32 {
         self.child.id()
     }
 
@@ -87,17 +94,17 @@ impl Drop for Process {
 }
 
 /// Blocks until the parent closes our input.
-pub(crate) fn wait_for_parent() -> Result<()> {
+pub fn wait_for_parent() -> Result<()> {
     std::io::stdin().lines().try_for_each(|line| line.map(drop))?;
     Ok(())
 }
 
 /// Ports as a line.
-pub(crate) fn join(ports: impl IntoIterator<Item = u16>) -> String {
+pub fn join(ports: impl IntoIterator<Item = u16>) -> String {
     ports.into_iter().map(|port| port.to_string()).collect::<Vec<_>>().join(",")
 }
 
 /// The inverse of [`join`].
-pub(crate) fn split(line: &str) -> Result<Vec<u16>> {
+pub fn split(line: &str) -> Result<Vec<u16>> {
     line.split(',').map(|port| Ok(port.parse()?)).collect()
 }
