@@ -4,7 +4,9 @@ mod common;
 
 use common::{Caller, LIMITS, World, ms, payload_type, session};
 use vox_call::pipeline::{Agent, Prompt, Tap, tap};
-use vox_call::{CallId, Command, Component, Digits, Event, Input, LegKey, Limits, Outcome, Reason};
+use vox_call::{
+    CallId, Command, Component, Digits, Event, Input, LegKey, Limits, Outcome, Reason, Shard,
+};
 use vox_codecs::CodecKind;
 use vox_rtp::DropReason;
 
@@ -419,5 +421,56 @@ fn reason(event: &Event) -> Option<Reason> {
     match event {
         Event::Ended { ending, .. } => Some(ending.reason),
         _ => None,
+    }
+}
+
+#[test]
+fn callers_who_flood_their_buffers_lose_their_own_packets_and_nobody_elses() {
+    let calls: u64 = 30;
+    let mut world = World::with_buffers(calls as usize, Shard::buffers_max(calls as usize) + 1);
+    let mut callers = echoes(&mut world, calls);
+    speak(&mut world, &mut callers, 10);
+    let (honest, floods) = callers.split_first_mut().unwrap();
+    for (call, caller) in floods.iter_mut() {
+        for _ in 0..200 {
+            let packet = caller.packet(&[0x80; 160]);
+            world.deliver(*call, caller.address, &packet);
+        }
+    }
+    // A stall of a third of a second that hits the honest one meanwhile.
+    for _ in 0..15 {
+        let packet = honest.1.packet(&[0x80; 160]);
+        world.deliver(honest.0, honest.1.address, &packet);
+    }
+    assert!(world.memory.held() <= Shard::buffers_max(calls as usize));
+    let quality = world.quality(honest.0);
+    assert_eq!((quality.lost, quality.dropped[DropReason::Overflow as usize]), (0, 0));
+    let flooded: Vec<_> = floods.iter().map(|(call, _)| world.quality(*call)).collect();
+    assert!(flooded.iter().all(|quality| quality.lost > 0));
+    assert!(flooded.iter().any(|quality| quality.dropped[DropReason::Overflow as usize] > 0));
+    speak(&mut world, &mut callers, 100);
+    assert_eq!(world.quality(callers[0].0).lost, 0);
+    for (call, _) in &callers {
+        world.close(*call, Reason::BotHungUp);
+    }
+    world.memory.assert_all_back();
+}
+
+#[test]
+fn a_stall_of_half_a_second_that_hits_all_calls_at_once_loses_nothing() {
+    for calls in [1, 2, 20, 100] {
+        let mut world = World::with_buffers(calls, Shard::buffers_max(calls) + 1);
+        let mut callers = echoes(&mut world, calls as u64);
+        speak(&mut world, &mut callers, 50);
+        for (call, caller) in &mut callers {
+            for _ in 0..23 {
+                let packet = caller.packet(&[0x80; 160]);
+                world.deliver(*call, caller.address, &packet);
+            }
+        }
+        speak(&mut world, &mut callers, 50);
+        for (call, _) in &callers {
+            assert_eq!(world.quality(*call).lost, 0, "{calls} calls");
+        }
     }
 }

@@ -6,8 +6,8 @@ use std::net::UdpSocket;
 use std::time::Duration;
 
 use common::{Caller, LIMITS, LOCALHOST, PATIENCE, Rig, session, talk, wait_until};
-use vox_engine::CallOptions;
-use vox_engine::call::{Limits, Reason};
+use vox_engine::call::{Event, Limits, Reason};
+use vox_engine::{CallOptions, EngineEvent};
 use vox_rtp::DropReason;
 
 #[test]
@@ -148,4 +148,39 @@ fn nobody_reading_events_loses_events_but_no_ending_and_no_call() {
     };
     assert_eq!(rig.heard.iter().filter(ended).count(), 16);
     assert!(rig.engine.open(CallOptions { limits: LIMITS, recording: None }).is_ok());
+}
+
+#[test]
+fn callers_who_flood_take_no_buffer_that_another_call_needs() {
+    let mut rig = Rig::new(20);
+    let mut callers: Vec<_> = (0..20)
+        .map(|_| {
+            let caller = Caller::new();
+            let live = rig.echo(&caller, None);
+            (caller, live)
+        })
+        .collect();
+    talk(&mut callers, |callers| callers.iter().all(|(caller, _)| caller.hears_the_tone()));
+    let heard = callers[0].0.packets;
+    let mut rounds = 0;
+    talk(&mut callers, |callers| {
+        // All but the first say a second and a half in one moment, again and again.
+        for (caller, live) in &mut callers[1..] {
+            (0..75).for_each(|_| caller.say(live.rtp));
+        }
+        rounds += 1;
+        rounds > 50 && callers[0].0.packets > heard + 45
+    });
+    let honest = callers[0].1.call;
+    rig.hang_up(honest);
+    let lost = rig.heard.iter().find_map(|event| match event {
+        EngineEvent::Call(Event::Ended { call, ending, .. }) if *call == honest => {
+            Some((ending.quality.lost, ending.quality.dropped[DropReason::Overflow as usize]))
+        }
+        _ => None,
+    });
+    assert_eq!(lost, Some((0, 0)));
+    assert!(rig.engine.stats().dropped[DropReason::Overflow as usize] > 0);
+    callers[1..].iter().for_each(|(_, live)| rig.hang_up(live.call));
+    wait_until("every buffer is back", || rig.engine.stats().buffers_held == 0);
 }

@@ -164,6 +164,14 @@ impl JitterBuffer {
         playout.play(playout::Tick { now, ring, delay, stats, decoder, memory }, pcm)
     }
 
+    /// Gives up the oldest packet that waits; whether there was one.
+    pub fn shed(&mut self, memory: &mut impl PacketMemory) -> bool {
+        let Some((missing, filed)) = self.ring.take() else { return false };
+        self.stats.lost += u64::from(missing) + 1;
+        memory.release(filed.payload);
+        true
+    }
+
     /// Forgets the stream (new SSRC, codec change, close), releasing what it holds. Statistics stay.
     pub fn reset(&mut self, clock_hz: u32, rate_hz: u32, memory: &mut impl PacketMemory) {
         self.end_probation(memory);

@@ -118,12 +118,18 @@ impl Call {
             },
         };
         let Err((reason, buf)) = dropped else { return !was_audible && self.is_audible() };
-        self.dropped[reason as usize] = self.dropped[reason as usize].saturating_add(1);
-        ctx.counters.dropped[reason as usize] += 1;
+        self.count_dropped(ctx, reason);
         if let Some(buf) = buf {
             ctx.memory.release(buf);
         }
         false
+    }
+
+    /// Gives up its oldest packet: others need the buffer.
+    pub(super) fn shed<M: PacketMemory>(&mut self, ctx: &mut Context<'_, M>) {
+        if self.media.jitter.shed(&mut ctx.memory) {
+            self.count_dropped(ctx, DropReason::Overflow);
+        }
     }
 
     /// It plays in another slice from now on.
@@ -227,6 +233,11 @@ impl Call {
 
     pub(super) fn slice(&self) -> usize {
         self.slice
+    }
+
+    fn count_dropped<M: PacketMemory>(&mut self, ctx: &mut Context<'_, M>, reason: DropReason) {
+        self.dropped[reason as usize] = self.dropped[reason as usize].saturating_add(1);
+        ctx.counters.dropped[reason as usize] += 1;
     }
 
     fn is_audible(&self) -> bool {

@@ -49,10 +49,16 @@ impl Shard {
             table: Table::new(capacity),
             grid: Grid::new(capacity),
             outbox: Outbox::new(capacity),
-            ledger: Ledger::new(),
+            ledger: Ledger::new(capacity),
             counters: Counters::default(),
             draining: false,
         }
+    }
+
+    /// Receive buffers that the calls of a shard hold at most, all together: what
+    /// [`PacketMemory`] has beyond them is always the kernel's.
+    pub fn buffers_max(capacity: usize) -> usize {
+        Ledger::held_max(capacity)
     }
 
     /// Something happened. Take the outputs with [`poll`](Self::poll) before the next call.
@@ -69,6 +75,9 @@ impl Shard {
                 self.work(now, leg, call, memory, |call, ctx| {
                     ctx.memory.hand_over(&buf, leg.slot);
                     first_audio = call.datagram(ctx, component, source, buf);
+                    if ctx.memory.is_overdrawn(leg.slot) {
+                        call.shed(ctx);
+                    }
                     None
                 });
                 if first_audio {

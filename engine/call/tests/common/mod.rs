@@ -51,9 +51,14 @@ impl Sent {
 
 impl World {
     pub(crate) fn new(capacity: usize) -> Self {
+        Self::with_buffers(capacity, 512)
+    }
+
+    /// With this many receive buffers.
+    pub(crate) fn with_buffers(capacity: usize, buffers: usize) -> Self {
         Self {
             shard: Shard::new(capacity),
-            memory: Memory::new(512, 64),
+            memory: Memory::new(buffers, 64),
             now: MediaTime::from_micros(1_000_000),
             sent: Vec::new(),
             events: Vec::new(),

@@ -1,3 +1,5 @@
+use vox_call::Shard;
+
 /// How large a ring is. Every number follows from the calls a shard may hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Sizes {
@@ -18,8 +20,7 @@ pub(crate) struct Sizes {
 impl Sizes {
     /// - `provided`: a wake-up every 2 ms finds a tenth of the calls' packets; one for each call
     ///   also covers callers in step with each other. More than that is received a turn later.
-    /// - `buffers`: besides, each call may hold 25 packets, 500 ms at 20 ms: what a stalled network
-    ///   delivers at once and the jitter buffer keeps.
+    /// - `buffers`: besides, what the calls may hold at once, by the core's own books.
     /// - `slots` and `submissions`: an RTP and an RTCP packet for every call at once, and the ring's
     ///   own housekeeping.
     /// - `completions`: everything provided may be used, every send fail, every receive end.
@@ -31,7 +32,7 @@ impl Sizes {
             files: calls as u32 * 2,
             submissions: submissions as u32,
             completions: (provided + submissions + calls * 4).next_power_of_two() as u32,
-            buffers: (calls * HELD_PER_CALL + provided) as u16,
+            buffers: (Shard::buffers_max(calls) + provided) as u16,
             provided: provided as u16,
             slots: (calls * 2 + 64) as u16,
         }
@@ -40,8 +41,6 @@ impl Sizes {
 
 /// Calls on one shard, at most: 16-bit buffer indices, 26 buffers for each call.
 pub(crate) const MAX_CALLS: usize = 2_048;
-/// Packets a call may hold in its jitter buffer before others run short.
-const HELD_PER_CALL: usize = 25;
 
 #[cfg(test)]
 mod tests {
@@ -56,7 +55,7 @@ mod tests {
                     files: 2,
                     submissions: 128,
                     completions: 256,
-                    buffers: 89,
+                    buffers: 208,
                     provided: 64,
                     slots: 66,
                 },
