@@ -120,7 +120,8 @@ impl Worker {
     }
 }
 
-/// Runs a worker until it is told to end: the first SIGTERM or Ctrl-C drains, the second stops.
+/// Runs a worker until it is told to end: the first SIGTERM or Ctrl-C drains, the second stops. A
+/// worker whose media engine fell over drains by itself and ends with an error, to be started again.
 /// `started` sees the worker once it takes calls.
 pub async fn run(config: Config, started: impl FnOnce(&Worker)) -> anyhow::Result<()> {
     let mut stops = Stops::new().context("signals")?;
@@ -133,13 +134,23 @@ pub async fn run(config: Config, started: impl FnOnce(&Worker)) -> anyhow::Resul
         "taking calls"
     );
     started(&worker);
-    stops.next().await;
-    tracing::info!(calls = worker.calls.slots().taken(), "draining; once more to stop at once");
+    let crippled = tokio::select! {
+        () = stops.next() => false,
+        () = worker.calls.crippled() => true,
+    };
+    match crippled {
+        true => tracing::error!("draining: this process takes no more calls, and ends with them"),
+        false => tracing::info!(
+            calls = worker.calls.slots().taken(),
+            "draining; once more to stop at once"
+        ),
+    }
     tokio::select! {
         () = worker.drain() => tracing::info!("drained"),
         () = stops.next() => tracing::warn!("stopping with {} calls", worker.calls.slots().taken()),
     }
     worker.stop().await;
+    anyhow::ensure!(!crippled, "a media shard fell over: start this worker again");
     Ok(())
 }
 

@@ -67,6 +67,8 @@ struct Inner {
     unfinished: watch::Sender<usize>,
     /// Set when the worker stops and waits for no disk any more.
     given_up: watch::Sender<bool>,
+    /// Set when a part of the media engine has fallen over.
+    crippled: watch::Sender<bool>,
 }
 
 impl Calls {
@@ -74,7 +76,8 @@ impl Calls {
     pub fn start(parts: Parts, events: Events) -> std::io::Result<Self> {
         let unfinished = watch::Sender::new(0);
         let (table, given_up) = (Table::default(), watch::Sender::new(false));
-        let this = Self(Arc::new(Inner { parts, table, unfinished, given_up }));
+        let crippled = watch::Sender::new(false);
+        let this = Self(Arc::new(Inner { parts, table, unfinished, given_up, crippled }));
         pump::start(events, this.clone())?;
         Ok(this)
     }
@@ -160,6 +163,12 @@ impl Calls {
     pub fn drain(&self) {
         self.0.parts.slots.drain();
         self.engine().drain();
+    }
+
+    /// Resolves when a part of the media engine has fallen over: this process is to be replaced.
+    pub async fn crippled(&self) {
+        // The sender lives in `self`.
+        let _ = self.0.crippled.subscribe().wait_for(|crippled| *crippled).await;
     }
 
     /// Ends every call.

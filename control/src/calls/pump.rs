@@ -15,7 +15,7 @@ use vox_engine::{EngineEvent, Events, RecordingOptions};
 use super::digits::Heard;
 use super::journal::millis;
 use super::outcome::reason_name;
-use super::table::Recording;
+use super::table::{Entry, Recording};
 use super::{Calls, RECORDED_LIMIT};
 use crate::delivery::RecordingKey;
 
@@ -53,6 +53,10 @@ impl Calls {
     fn dispatch(&self, event: EngineEvent) {
         match event {
             EngineEvent::Call(event) => self.dispatch_call(event),
+            EngineEvent::ShardDied { shard } => {
+                tracing::error!(shard, "a media shard fell over, and its calls with it");
+                self.0.crippled.send_replace(true);
+            }
             EngineEvent::Recorded { call, path, duration, overruns, error } => {
                 if let Some(error) = error {
                     tracing::error!(call_id = call.0, "recording broken off: {error}");
@@ -84,8 +88,10 @@ impl Calls {
                 "played",
                 json!({"id": id, "played_ms": millis(played), "complete": complete}),
             ),
-            Event::Ended { call, ending, spent } => {
-                drop(spent);
+            Event::Ended { call, mut ending, spent } => {
+                if spent.is_none() {
+                    ending.duration = self.talked(call);
+                }
                 self.ended(call, ending);
             }
             // What these bring was to be dropped here, off the shard.
@@ -170,6 +176,12 @@ impl Calls {
 
     fn note(&self, call: CallId, event: &str, facts: serde_json::Value) {
         self.0.table.with(call, |entry| entry.journal.write(event, facts));
+    }
+
+    /// Since the answer, by control's own clock.
+    fn talked(&self, call: CallId) -> Duration {
+        let talked = |entry: &mut Entry| entry.answered.then(|| entry.elapsed());
+        self.0.table.with(call, talked).flatten().unwrap_or_default()
     }
 
     /// The slot is free from here on; the result follows when the recording is on disk.

@@ -112,15 +112,17 @@ fn a_held_call_is_no_phantom_until_the_peer_that_spoke_rtcp_falls_silent() {
 }
 
 #[test]
-fn rtcp_of_a_muted_caller_keeps_the_call_and_a_resumed_call_has_its_whole_limit_again() {
+fn rtcp_alone_keeps_no_call_alive_and_a_resumed_call_has_its_whole_limit_again() {
     let mut world = World::new(4);
     let call = world.echo(1, session(CodecKind::Pcmu, PEER));
-    for _ in 0..5 {
-        world.run(ms(10_000));
-        let leg = world.leg(call);
-        let report = receiver_report();
-        world.deliver_to(leg, Component::Rtcp, "192.0.2.7:4001".parse().unwrap(), &report);
-    }
+    let report = receiver_report();
+    let leg = world.leg(call);
+    world.run(LIMITS.no_audio / 2);
+    world.deliver_to(leg, Component::Rtcp, "192.0.2.7:4001".parse().unwrap(), &report);
+    check(time_to_end(&mut world, call), LIMITS.no_audio / 2);
+    assert_eq!(world.ending(call).unwrap().reason, Reason::MediaTimeout);
+
+    let call = world.echo(2, session(CodecKind::Pcmu, PEER));
     let direction = Direction::Inactive;
     world.answer(call, MediaSession { direction, ..session(CodecKind::Pcmu, PEER) });
     world.run(ms(60_000));

@@ -157,8 +157,9 @@ impl MediaSession {
 pub struct Limits {
     /// From open to the first answer.
     pub answer: Duration,
-    /// Without any valid RTP or RTCP from the caller while neither side is on hold
-    /// (`no_audio_seconds`). A held call is limited by `duration`, and by RTCP that came during the
+    /// Without any valid RTP from the caller while neither side is on hold (`no_audio_seconds`):
+    /// reports about media are no media, and a gateway may go on with them for a call that is dead.
+    /// A held call is limited by `duration`, and by RTCP that came during the
     /// hold and then stopped.
     pub no_audio: Duration,
     /// From the first answer (`max_call_duration_seconds`).

@@ -82,8 +82,8 @@ pub enum Event {
         call: CallId,
         /// How and why.
         ending: Ending,
-        /// Its memory, to be dropped off the shard.
-        spent: Box<Call>,
+        /// Its memory, to be dropped off the shard; `None` when the shard itself is gone.
+        spent: Option<Box<Call>>,
     },
 }
 

@@ -129,8 +129,6 @@ impl Live {
         }
         ctx.memory.release(buf);
         ctx.counters.rtcp_received += 1;
-        self.heard = ctx.now;
-        self.stalled = false;
         if is_held(self.session.direction) {
             self.held_rtcp = Some(ctx.now);
         }

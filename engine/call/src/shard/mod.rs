@@ -186,7 +186,11 @@ impl Shard {
             duration: Duration::ZERO,
             quality: Quality::default(),
         };
-        self.outbox.push(Output::Event(Event::Ended { call: call.id(), ending, spent: call }));
+        self.outbox.push(Output::Event(Event::Ended {
+            call: call.id(),
+            ending,
+            spent: Some(call),
+        }));
     }
 
     /// A command for a call that is gone: what it brought goes back.
@@ -253,7 +257,7 @@ impl Shard {
         self.grid.remove(call.slice(), leg.slot);
         self.table.forget(leg.slot, id);
         self.outbox.push(Output::Unlisten { leg });
-        self.outbox.push(Output::Event(Event::Ended { call: id, ending, spent: call }));
+        self.outbox.push(Output::Event(Event::Ended { call: id, ending, spent: Some(call) }));
     }
 
     fn context<'a, M: PacketMemory>(

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
-use vox_call::Event;
+use vox_call::{Ending, Event, Outcome, Quality, Reason};
 
 use super::EngineEvent;
 use super::link::Link;
@@ -39,15 +39,33 @@ impl Events {
     /// shard are in order.
     pub fn drain(&mut self, mut each: impl FnMut(EngineEvent)) {
         self.ready.clear();
-        for (events, link) in self.shards.iter_mut().zip(self.links.iter()) {
+        for (shard, (events, link)) in self.shards.iter_mut().zip(self.links.iter()).enumerate() {
+            // Asked before the last look: nothing can follow what is read then.
+            let is_over = events.is_abandoned();
             while let Ok(event) = events.pop() {
                 if let Event::Ended { call, .. } = &event {
                     link.forget(*call);
                 }
                 each(EngineEvent::Call(event));
             }
+            if is_over && let Some(orphans) = link.bury() {
+                for call in orphans {
+                    each(EngineEvent::Call(Event::Ended { call, ending: orphaned(), spent: None }));
+                }
+                each(EngineEvent::ShardDied { shard });
+            }
         }
         self.recorded.try_iter().for_each(each);
+    }
+}
+
+/// How calls end whose shard fell over. What they were like is gone with it.
+fn orphaned() -> Ending {
+    Ending {
+        outcome: Outcome::Failed,
+        reason: Reason::Fault,
+        duration: Duration::ZERO,
+        quality: Quality::default(),
     }
 }
 

@@ -27,8 +27,10 @@ struct Desk {
     live: HashMap<CallId, Standing>,
     /// Ids given so far.
     ids: u64,
-    /// `Stop` is queued: nothing may follow.
+    /// `Stop` is queued, or nobody is there: nothing may follow.
     stopped: bool,
+    /// The shard's thread is gone, and what it left behind is known.
+    buried: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,7 +67,7 @@ impl Link {
         let (commands, shard_commands) = rtrb::RingBuffer::new(closes(capacity) + COMMANDS);
         let (shard_events, events) = rtrb::RingBuffer::new(unread_max(capacity) + EVENTS);
         let (released, returned) = rtrb::RingBuffer::new(unread_max(capacity));
-        let desk = Desk { commands, live: HashMap::new(), ids: 0, stopped: false };
+        let desk = Desk { commands, live: HashMap::new(), ids: 0, stopped: false, buried: false };
         let shard = ShardParts {
             capacity,
             core,
@@ -136,9 +138,27 @@ impl Link {
         desk.stopped = true;
     }
 
+    #[cfg(test)]
+    pub(super) fn panic(&self) {
+        let _ = self.push(&mut self.desk(), ShardCommand::Panic, 0);
+    }
+
     /// Control has read this call's `Ended`.
     pub(super) fn forget(&self, call: CallId) {
         self.desk().live.remove(&call);
+    }
+
+    /// The shard's thread is gone. Unless it ended in order, and once only: the calls that it left
+    /// behind, whose slots are free now.
+    pub(super) fn bury(&self) -> Option<Vec<CallId>> {
+        let mut desk = self.desk();
+        let in_order = std::mem::replace(&mut desk.stopped, true) && desk.live.is_empty();
+        if std::mem::replace(&mut desk.buried, true) || in_order {
+            return None;
+        }
+        let orphans: Vec<CallId> = desk.live.drain().map(|(call, _)| call).collect();
+        orphans.iter().for_each(|_| self.shared.free_slot());
+        Some(orphans)
     }
 
     fn push(

@@ -271,3 +271,57 @@ fn identity(call: CallId) -> (u64, [u8; 16]) {
     let cname = std::array::from_fn(|i| ALPHABET[(bits >> (i * 6)) as usize & 63]);
     (random.hash_one((call.0, 3)), cname)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use vox_call::{Event, Limits};
+
+    use super::*;
+
+    #[test]
+    fn a_shard_that_falls_over_ends_its_calls_once_and_gives_everything_back() {
+        let (engine, mut events) = Engine::start(EngineConfig {
+            bind: [127, 0, 0, 1].into(),
+            ports: 28_000..=28_099,
+            cores: vec![],
+            calls_per_shard: 4,
+            port_quarantine: Duration::ZERO,
+        })
+        .unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let minute = Duration::from_secs(60);
+        let limits = Limits { answer: minute, no_audio: minute, duration: minute };
+        let recording = |n| {
+            let path = dir.path().join(format!("{n}.wav"));
+            Some(RecordingOptions { path, rate_hz: 8_000, channels: 2 })
+        };
+        let calls: Vec<_> = (0..3)
+            .map(|n| engine.open(CallOptions { limits, recording: recording(n) }).unwrap().call)
+            .collect();
+        engine.close(calls[2], Reason::BotHungUp).unwrap();
+        engine.inner.links[0].panic();
+
+        let (mut ended, mut died, mut recorded) = (vec![], 0, 0);
+        while ended.len() < 3 || died == 0 || recorded < 3 {
+            assert!(events.wait(Duration::from_secs(10)), "{ended:?} {died} {recorded}");
+            events.drain(|event| match event {
+                EngineEvent::Call(Event::Ended { call, ending, .. }) => {
+                    ended.push((call, ending.reason));
+                }
+                EngineEvent::ShardDied { shard: 0 } => died += 1,
+                EngineEvent::Recorded { error: None, .. } => recorded += 1,
+                _ => {}
+            });
+        }
+        ended.sort_by_key(|(call, _)| *call);
+        let reasons = [Reason::Fault, Reason::Fault, Reason::BotHungUp];
+        assert_eq!(ended, calls.into_iter().zip(reasons).collect::<Vec<_>>());
+        assert_eq!((engine.taken(), engine.stats().ports_used, died), (0, 0, 1));
+        let again = engine.open(CallOptions { limits, recording: None });
+        assert_eq!(again.unwrap_err(), Refused::AtCapacity);
+        engine.stop();
+        events.drain(|event| panic!("nothing follows: {event:?}"));
+    }
+}

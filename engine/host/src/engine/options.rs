@@ -86,6 +86,12 @@ pub enum Refused {
 pub enum EngineEvent {
     /// From the call's shard.
     Call(Event),
+    /// A shard's thread fell over, by a bug outside every call's border. Its calls have ended, their
+    /// `Ended` events precede this one; it takes no more.
+    ShardDied {
+        /// Which.
+        shard: usize,
+    },
     /// A recording is over: complete on disk and synced, or broken off by `error`. Exactly once
     /// for each recording, before or after the call's `Ended`.
     Recorded {

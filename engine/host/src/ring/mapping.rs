@@ -78,7 +78,9 @@ impl Mapping {
 
 impl Drop for Mapping {
     fn drop(&mut self) {
-        if self.len > 0 {
+        // After a panic operations may be in flight that the kernel ends in its own time: it must not
+        // find other memory here.
+        if self.len > 0 && !std::thread::panicking() {
             // SAFETY: start and length are those of a mapping that only this value owns.
             unsafe { libc::munmap(self.start.as_ptr().cast(), self.len) };
         }

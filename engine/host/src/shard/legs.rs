@@ -24,6 +24,22 @@ pub(crate) struct Legs {
     released: rtrb::Producer<Released>,
 }
 
+impl Drop for Legs {
+    /// What is left when the shard's thread falls over.
+    fn drop(&mut self) {
+        for row in std::mem::take(&mut self.rows) {
+            match row {
+                Row::Vacant => {}
+                Row::Listening(leg) | Row::Closing(leg, None) => self.release(leg.sockets),
+                Row::Closing(leg, Some((_, next))) => {
+                    self.release(leg.sockets);
+                    self.release(next);
+                }
+            }
+        }
+    }
+}
+
 #[derive(Debug)]
 enum Row {
     Vacant,

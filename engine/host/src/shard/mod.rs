@@ -31,6 +31,9 @@ pub(crate) enum ShardCommand {
     Core(Command),
     /// End the thread once the last call is over.
     Stop,
+    /// Fall over, as a bug outside every call's border would.
+    #[cfg(test)]
+    Panic,
 }
 
 /// What a shard is made of; everything else is made on its own thread.
@@ -59,12 +62,22 @@ pub(crate) enum ShardError {
 
 /// The life of a shard's thread: `started` hears whether it came up.
 pub(crate) fn run(parts: ShardParts, started: impl FnOnce(Result<(), ShardError>)) {
+    // Rung after everything else is gone: whoever reads the events learns of the end, whatever it is.
+    let _last = Notify(parts.notify.clone());
     match Worker::new(parts) {
         Ok(mut worker) => {
             started(Ok(()));
             worker.run();
         }
         Err(error) => started(Err(error)),
+    }
+}
+
+struct Notify(Arc<EventFd>);
+
+impl Drop for Notify {
+    fn drop(&mut self) {
+        self.0.ring();
     }
 }
 
@@ -212,6 +225,8 @@ impl Worker {
                 }
                 ShardCommand::Core(command) => self.handle(now, Input::Command(command)),
                 ShardCommand::Stop => self.stopping = true,
+                #[cfg(test)]
+                ShardCommand::Panic => panic!("asked for by a test"),
             }
         }
     }
