@@ -19,8 +19,8 @@ mod shard;
 mod start;
 
 pub use engine::{
-    CallOptions, Engine, EngineConfig, EngineEvent, Events, Opened, RecordingOptions, Refused,
-    Stats,
+    AgentsBell, CallOptions, Engine, EngineConfig, EngineEvent, Events, Opened, RecordingOptions,
+    Refused, Stats,
 };
 pub use start::StartError;
 pub use vox_call as call;

@@ -25,6 +25,8 @@ pub struct Counters {
     pub digits_refused: u64,
     /// Datagrams for a call that was over, released unread (among `dropped` as `NotListening`).
     pub stale: u64,
+    /// Frames filed for agents that live elsewhere: as long as it grows, they are to be woken.
+    pub agent_frames: u64,
     /// Receive buffers the calls hold now.
     pub buffers_held: u64,
     /// Slices played over 2 ms late.

@@ -5,6 +5,7 @@ use vox_call::{Call, CallId, Command, Event, Reason};
 
 use super::Refused;
 use crate::ports::{Released, SocketPair};
+use crate::ring::Bells;
 use crate::ring::sys::EventFd;
 use crate::shard::{Outbox, ShardCommand, ShardParts, Shared};
 
@@ -55,12 +56,12 @@ pub(super) struct Admission<'a> {
 }
 
 impl Link {
-    /// A link to a shard of `capacity` calls; `notify` is rung when there are events.
+    /// A link to a shard of `capacity` calls; `bells` are what it rings.
     pub(super) fn new(
         index: usize,
         capacity: usize,
         core: Option<usize>,
-        notify: Arc<EventFd>,
+        bells: Bells,
     ) -> std::io::Result<(Self, LinkEnds)> {
         let shared = Arc::new(Shared::default());
         let wake = Arc::new(EventFd::new()?);
@@ -76,7 +77,7 @@ impl Link {
             outbox: Outbox::new(shard_events, unread_max(capacity)),
             released,
             wake: wake.clone(),
-            notify,
+            bells,
         };
         let link = Self { index, capacity, shared, wake, desk: Mutex::new(desk) };
         Ok((link, LinkEnds { shard, events, returned }))

@@ -10,6 +10,7 @@ use std::time::Instant;
 use vox_call::pipeline::{Agent, Prompt};
 use vox_call::{Call, CallId, CallSetup, Command, Digits, MediaSession, Reason};
 
+mod bell;
 mod events;
 mod link;
 mod options;
@@ -17,9 +18,11 @@ mod stats;
 
 use crate::ports::{Ports, Released};
 use crate::recorder::{self, Recorder};
+use crate::ring::Bells;
 use crate::ring::sys::EventFd;
 use crate::shard::{self, ShardError, ShardParts};
 use crate::start::{self, StartError};
+pub use bell::AgentsBell;
 pub use events::Events;
 use link::{Admission, Link, shard_of};
 pub use options::{CallOptions, EngineConfig, EngineEvent, Opened, RecordingOptions, Refused};
@@ -37,6 +40,7 @@ struct Inner {
     links: Arc<[Link]>,
     ports: Ports,
     recorder: Recorder,
+    bell: AgentsBell,
     draining: AtomicBool,
     /// Shards' threads; empty once stopped.
     threads: Mutex<Vec<JoinHandle<()>>>,
@@ -49,13 +53,15 @@ impl Engine {
         let ready = Arc::new(EventFd::new().map_err(StartError::Thread)?);
         let (recorded, recordings) = mpsc::channel();
         let recorder = Recorder::start(recorded, ready.clone()).map_err(StartError::Thread)?;
-        let shards = Shards::start(&config, &ready)?;
+        let bell = AgentsBell::new().map_err(StartError::Thread)?;
+        let bells = Bells { control: ready.clone(), agents: bell.rope() };
+        let shards = Shards::start(&config, &bells)?;
         let ports = Ports::new(config.bind, &config.ports, config.port_quarantine, shards.returned);
         let links: Arc<[Link]> = shards.links.into();
         let events = Events::new(ready, shards.events, recordings, links.clone());
         let draining = AtomicBool::new(false);
         let threads = Mutex::new(shards.threads);
-        let inner = Inner { links, ports, recorder, draining, threads };
+        let inner = Inner { links, ports, recorder, bell, draining, threads };
         Ok((Self { inner: Arc::new(inner) }, events))
     }
 
@@ -137,6 +143,11 @@ impl Engine {
         self.send(call, Command::Query { call })
     }
 
+    /// Rung when lines of agents that live elsewhere have something new; one for all shards.
+    pub fn agents_bell(&self) -> AgentsBell {
+        self.inner.bell.clone()
+    }
+
     /// Counters, at most one slice (2 ms) old.
     pub fn stats(&self) -> Stats {
         let ports = self.inner.ports.counts(Instant::now());
@@ -210,10 +221,10 @@ struct Shards {
 
 impl Shards {
     /// All of them, or none.
-    fn start(config: &EngineConfig, ready: &Arc<EventFd>) -> Result<Self, StartError> {
+    fn start(config: &EngineConfig, bells: &Bells) -> Result<Self, StartError> {
         let mut shards = Self::default();
         for index in 0..config.shards() {
-            if let Err(error) = shards.start_one(index, config, ready.clone()) {
+            if let Err(error) = shards.start_one(index, config, bells.clone()) {
                 shards.links.iter().for_each(Link::stop);
                 for thread in shards.threads {
                     // The error that is on its way out says more than a second one.
@@ -229,11 +240,11 @@ impl Shards {
         &mut self,
         index: usize,
         config: &EngineConfig,
-        ready: Arc<EventFd>,
+        bells: Bells,
     ) -> Result<(), StartError> {
         let core = config.cores.get(index).copied();
         let (link, ends) =
-            Link::new(index, config.calls_per_shard, core, ready).map_err(StartError::Thread)?;
+            Link::new(index, config.calls_per_shard, core, bells).map_err(StartError::Thread)?;
         self.threads.push(spawn(index, ends.shard)?);
         self.links.push(link);
         self.events.push(ends.events);

@@ -80,6 +80,22 @@ pub(crate) enum Wait {
     ForAnything,
 }
 
+/// Eventfds that a shard rings.
+#[derive(Debug, Clone)]
+pub(crate) struct Bells {
+    /// There are events.
+    pub(crate) control: Arc<EventFd>,
+    /// There is something new for agents that live elsewhere.
+    pub(crate) agents: Arc<EventFd>,
+}
+
+/// Who is told that there is something to see.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Whom {
+    Control,
+    Agents,
+}
+
 /// A ring, its packet memory, and what is queued for the next submission. Fields are dropped in
 /// this order: the ring goes before the memory it works on.
 pub(crate) struct Ring {
@@ -90,20 +106,16 @@ pub(crate) struct Ring {
     /// Operations that found the submission queue full and must not be lost.
     deferred: VecDeque<Entry>,
     wake: Arc<EventFd>,
-    notify: Arc<EventFd>,
-    notify_count: Box<u64>,
+    bells: Bells,
+    bell_count: Box<u64>,
     /// Completions that cut a batch's wait short: all that the provided buffers allow.
     batch_wait: usize,
 }
 
 impl Ring {
-    /// `wake` is read by [`arm_wake`](Self::arm_wake), `notify` written by
-    /// [`notify`](Self::notify). Must be called on the thread that uses the ring.
-    pub(crate) fn new(
-        sizes: Sizes,
-        wake: Arc<EventFd>,
-        notify: Arc<EventFd>,
-    ) -> Result<Self, RingError> {
+    /// `wake` is read by [`arm_wake`](Self::arm_wake), `bells` are rung by
+    /// [`tell`](Self::tell). Must be called on the thread that uses the ring.
+    pub(crate) fn new(sizes: Sizes, wake: Arc<EventFd>, bells: Bells) -> Result<Self, RingError> {
         let at = |step| move |error| RingError { step, error };
         let uring = setup(sizes.submissions, sizes.completions).map_err(at(Step::Setup))?;
         uring.submitter().register_files_sparse(sizes.files).map_err(at(Step::FileTable))?;
@@ -123,8 +135,8 @@ impl Ring {
             shape,
             deferred: VecDeque::with_capacity(sizes.files as usize * 2 + 8),
             wake,
-            notify,
-            notify_count: Box::new(1),
+            bells,
+            bell_count: Box::new(1),
             batch_wait: usize::from(sizes.provided),
         };
         ring.packets.receive.provide();
@@ -196,10 +208,14 @@ impl Ring {
         self.push_surely(entry);
     }
 
-    /// Tells control that there are events, as part of the next submission.
-    pub(crate) fn notify(&mut self) {
-        let fd = types::Fd(self.notify.as_fd().as_raw_fd());
-        let count = (&raw const *self.notify_count).cast::<u8>();
+    /// Rings for those who wait for what the shard has done, as part of the next submission.
+    pub(crate) fn tell(&mut self, whom: Whom) {
+        let bell = match whom {
+            Whom::Control => &self.bells.control,
+            Whom::Agents => &self.bells.agents,
+        };
+        let fd = types::Fd(bell.as_fd().as_raw_fd());
+        let count = (&raw const *self.bell_count).cast::<u8>();
         let entry = opcode::Write::new(fd, count, 8)
             .build()
             .flags(Flags::SKIP_SUCCESS)

@@ -18,20 +18,21 @@ struct Bench {
     ours: UdpSocket,
     peer: UdpSocket,
     wake: Arc<EventFd>,
-    notify: Arc<EventFd>,
+    bells: Bells,
 }
 
 impl Bench {
     fn new() -> Self {
         let wake = Arc::new(EventFd::new().unwrap());
-        let notify = Arc::new(EventFd::new().unwrap());
-        let mut ring = Ring::new(SIZES, wake.clone(), notify.clone()).unwrap();
+        let bell = || Arc::new(EventFd::new().unwrap());
+        let bells = Bells { control: bell(), agents: bell() };
+        let mut ring = Ring::new(SIZES, wake.clone(), bells.clone()).unwrap();
         let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
         let ours = bound_by_number();
         ours.set_nonblocking(true).unwrap();
         peer.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
         ring.install(ROW, ours.as_fd()).unwrap();
-        Self { ring, ours, peer, wake, notify }
+        Self { ring, ours, peer, wake, bells }
     }
 
     fn peer_sends(&self, bytes: &[u8]) {
@@ -207,13 +208,20 @@ fn the_bell_wakes_a_ring_that_waits_for_anything() {
 }
 
 #[test]
-fn notifying_control_is_part_of_the_submission() {
-    let mut bench = Bench::new();
-    bench.ring.notify();
-    bench.ring.enter(Wait::No).unwrap();
-    let mut count = [0; 8];
-    read_count(&bench.notify, &mut count);
-    assert_eq!(u64::from_ne_bytes(count), 1);
+fn ringing_a_bell_is_part_of_the_submission() {
+    for whom in [Whom::Control, Whom::Agents] {
+        let mut bench = Bench::new();
+        bench.ring.tell(whom);
+        bench.ring.enter(Wait::No).unwrap();
+        let Bells { control, agents } = &bench.bells;
+        let (rung, other) = match whom {
+            Whom::Control => (control, agents),
+            Whom::Agents => (agents, control),
+        };
+        let mut count = [0; 8];
+        read_count(rung, &mut count);
+        assert_eq!((u64::from_ne_bytes(count), other.wait(Duration::ZERO)), (1, false));
+    }
 }
 
 /// Reads the eventfd through a second handle of its file.

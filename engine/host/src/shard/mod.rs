@@ -12,7 +12,7 @@ use vox_rtp::DropReason;
 
 use crate::ports::{Released, SocketPair};
 use crate::ring::sys::{self, EventFd};
-use crate::ring::{Completion, Received, Ring, RingError, Sizes, Token, Wait};
+use crate::ring::{Bells, Completion, Received, Ring, RingError, Sizes, Token, Wait, Whom};
 
 mod legs;
 mod outbox;
@@ -50,7 +50,7 @@ pub(crate) struct ShardParts {
     /// Rung by control.
     pub(crate) wake: Arc<EventFd>,
     /// Rung by the shard.
-    pub(crate) notify: Arc<EventFd>,
+    pub(crate) bells: Bells,
 }
 
 /// Why a shard did not start.
@@ -98,6 +98,8 @@ struct Worker {
     /// The sockets of the `Open` that the core is handling.
     opening: Option<(CallId, SocketPair)>,
     counts: Counts,
+    /// What lines were fed when their bell was rung last.
+    agents_told: u64,
     stopping: bool,
 }
 
@@ -118,7 +120,7 @@ impl Worker {
             sys::pin_to(core).map_err(|error| ShardError::Pin(core, error))?;
         }
         let sizes = Sizes::for_calls(parts.capacity);
-        let ring = Ring::new(sizes, parts.wake.clone(), parts.notify).map_err(ShardError::Ring)?;
+        let ring = Ring::new(sizes, parts.wake.clone(), parts.bells).map_err(ShardError::Ring)?;
         Ok(Self {
             core: vox_call::Shard::new(parts.capacity),
             ring,
@@ -133,6 +135,7 @@ impl Worker {
             ended: Vec::with_capacity(sizes.files as usize),
             opening: None,
             counts: Counts::default(),
+            agents_told: 0,
             stopping: false,
         })
     }
@@ -144,9 +147,7 @@ impl Worker {
             self.take_commands(now);
             self.play_slices(now);
             self.rearm();
-            if self.outbox.take_fresh() {
-                self.ring.notify();
-            }
+            self.ring_bells();
             let stats = self.stats();
             self.shared.publish(&stats);
             if self.is_finished() {
@@ -154,6 +155,17 @@ impl Worker {
                 return;
             }
             self.wait();
+        }
+    }
+
+    /// Tells those who wait for it what this wake-up has brought: once, however much it is.
+    fn ring_bells(&mut self) {
+        if self.outbox.take_fresh() {
+            self.ring.tell(Whom::Control);
+        }
+        let fed = self.core.counters().agent_frames;
+        if std::mem::replace(&mut self.agents_told, fed) != fed {
+            self.ring.tell(Whom::Agents);
         }
     }
 
