@@ -62,8 +62,9 @@ pub(crate) enum ShardError {
 
 /// The life of a shard's thread: `started` hears whether it came up.
 pub(crate) fn run(parts: ShardParts, started: impl FnOnce(Result<(), ShardError>)) {
-    // Rung after everything else is gone: whoever reads the events learns of the end, whatever it is.
-    let _last = Notify(parts.notify.clone());
+    // Rung after everything else is gone: whoever reads events or lines learns of the end, whatever
+    // it is.
+    let _last = Last(parts.bells.clone());
     match Worker::new(parts) {
         Ok(mut worker) => {
             started(Ok(()));
@@ -73,11 +74,12 @@ pub(crate) fn run(parts: ShardParts, started: impl FnOnce(Result<(), ShardError>
     }
 }
 
-struct Notify(Arc<EventFd>);
+struct Last(Bells);
 
-impl Drop for Notify {
+impl Drop for Last {
     fn drop(&mut self) {
-        self.0.ring();
+        self.0.control.ring();
+        self.0.agents.ring();
     }
 }
 
