@@ -4,6 +4,8 @@ use std::time::Duration;
 use vox_codecs::dsp::resample::Resampler;
 use vox_codecs::tones::ToneGenerator;
 
+use super::{AgentPort, Turn};
+
 /// Audio to be played (mono).
 #[derive(Debug, Clone)]
 pub struct Prompt {
@@ -26,6 +28,7 @@ enum Kind {
     Echo,
     Tone { generator: ToneGenerator, rate_hz: u32, frequency_hz: f32 },
     Play(Player),
+    Port(Box<AgentPort>),
 }
 
 impl Agent {
@@ -51,6 +54,25 @@ impl Agent {
         Self { kind: Kind::Play(Player::converting(prompt, repeat)) }
     }
 
+    /// An agent that lives elsewhere, by its line.
+    pub fn port(port: AgentPort) -> Self {
+        Self { kind: Kind::Port(Box::new(port)) }
+    }
+
+    /// The caller's next 20 ms. Whether the agent lives elsewhere, and is to be woken.
+    pub(crate) fn hear(&mut self, turn: Turn<'_>) -> bool {
+        let Kind::Port(port) = &mut self.kind else { return false };
+        port.hear(turn);
+        true
+    }
+
+    /// Says to an agent elsewhere that nothing follows.
+    pub(crate) fn close(&mut self) {
+        if let Kind::Port(port) = &mut self.kind {
+            port.close();
+        }
+    }
+
     /// Fills `out` with the next 20 ms at `rate_hz`; `caller` is what was heard in this tick and as
     /// long. Returns how the agent's own recording ended, in the tick where it does.
     pub(crate) fn fill(
@@ -70,6 +92,7 @@ impl Agent {
                 generator.fill(out);
             }
             Kind::Play(player) => return player.fill(rate_hz, out),
+            Kind::Port(port) => port.fill(rate_hz, out),
         }
         None
     }

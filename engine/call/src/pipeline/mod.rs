@@ -1,6 +1,7 @@
 //! What happens to a frame between decode and encode: level and digits → agent → tap.
 
 mod agent;
+mod port;
 mod tap;
 
 use std::time::Duration;
@@ -10,6 +11,9 @@ use vox_codecs::tones::DtmfDetector;
 
 pub use agent::{Agent, Prompt};
 pub(crate) use agent::{PlayedOut, Player};
+pub use port::{
+    AgentLine, AgentPort, BargeIn, Edge, Heard, HeardFrame, PortOptions, Tiding, agent_port,
+};
 pub use tap::{Tap, TapFrame, TapReader, tap};
 
 /// A call's agent, the prompt over it, the ears, and the recording.
@@ -28,6 +32,17 @@ struct Recording {
     tap: Box<Tap>,
     /// The call's frame that is the recording's first.
     from: u32,
+}
+
+/// 20 ms of the caller, as the agent gets them.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Turn<'a> {
+    /// The call's frame.
+    pub(crate) frame: u32,
+    pub(crate) rate_hz: u32,
+    pub(crate) caller: &'a [i16],
+    /// What the ear made of it.
+    pub(crate) heard: Heard,
 }
 
 /// What ended in a tick.
@@ -103,6 +118,16 @@ impl Pipeline {
     /// Listens for DTMF; wants every frame, silence and concealment too, for a press ends there.
     pub(crate) fn detect(&mut self, rate_hz: u32, caller: &[i16]) -> Option<char> {
         self.detectors[usize::from(rate_hz != 8_000)].push(caller)
+    }
+
+    /// Lets the agent hear the caller's 20 ms. Whether it lives elsewhere, and is to be woken.
+    pub(crate) fn listen(&mut self, turn: Turn<'_>) -> bool {
+        self.agent.hear(turn)
+    }
+
+    /// Says to an agent elsewhere that nothing follows.
+    pub(crate) fn close_agent(&mut self) {
+        self.agent.close();
     }
 
     /// Fills `out` with the next 20 ms for the caller. A prompt stands in for the agent, which does

@@ -200,8 +200,9 @@ impl Call {
         ctx: &mut Context<'_, M>,
         reason: Reason,
     ) -> Ending {
-        // First of all what others wait for: the recorder.
+        // First of all what others wait for: the recorder, the agent.
         self.media.pipeline.close_tap();
+        self.media.pipeline.close_agent();
         ctx.prompt_over(self.media.pipeline.stop_prompt());
         // After a fault nothing more is asked of what may have broken; the shard takes the buffers
         // back by its own books.

@@ -10,6 +10,7 @@ use super::Context;
 use super::call::Media;
 use crate::jitter::{Arrival, Content, Played};
 use crate::leg::{Heard, Leg, Place, Turn};
+use crate::pipeline;
 use crate::{
     Component, DigitSource, Direction, Event, Limits, MediaSession, MediaTime, PacketMemory,
     Quality, Reason, RxBuf,
@@ -187,13 +188,17 @@ impl Live {
         if self.session.direction.receives() {
             self.hear(ctx, media, caller);
         }
+        let frame = self.frames.wrapping_sub(1);
+        let heard = pipeline::Heard::default();
+        let turn = pipeline::Turn { frame, rate_hz, caller, heard };
+        ctx.counters.agent_frames += u64::from(media.pipeline.listen(turn));
         if self.session.direction.sends() && is_free {
             self.speak(ctx, media, caller, agent);
         } else {
             media.leg.sender.pause();
         }
         media.leg.report(ctx, &self.session, false);
-        media.pipeline.tap(self.frames.wrapping_sub(1), rate_hz, caller, agent);
+        media.pipeline.tap(frame, rate_hz, caller, agent);
     }
 
     /// Adds what is known here to the call's quality.
