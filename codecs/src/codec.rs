@@ -2,7 +2,7 @@
 
 use crate::dsp::conceal::Concealer;
 use crate::g711::Law;
-use crate::{g722, opus};
+use crate::{g722, l16, opus};
 
 /// A codec that a leg can negotiate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -15,13 +15,16 @@ pub enum CodecKind {
     G722,
     /// Opus, run at 16 kHz mono; its RTP clock is 48 kHz (RFC 7587).
     Opus,
+    /// Linear PCM, 16 bit, big endian, mono, at 8 kHz (RFC 3551 §4.5.11). No static payload type is
+    /// for this rate. Carries the audio of telephony sockets to the engine; SIP never offers it.
+    L16,
 }
 
 impl CodecKind {
     /// Audio sample rate of the PCM this codec takes and gives, in Hz.
     pub const fn rate_hz(self) -> u32 {
         match self {
-            Self::Pcmu | Self::Pcma => 8_000,
+            Self::Pcmu | Self::Pcma | Self::L16 => 8_000,
             Self::G722 | Self::Opus => 16_000,
         }
     }
@@ -29,7 +32,7 @@ impl CodecKind {
     /// RTP timestamp clock, in Hz. RFC 3551 §4.5.2 keeps G.722 at 8,000 by historical error.
     pub const fn clock_hz(self) -> u32 {
         match self {
-            Self::Pcmu | Self::Pcma | Self::G722 => 8_000,
+            Self::Pcmu | Self::Pcma | Self::G722 | Self::L16 => 8_000,
             Self::Opus => 48_000,
         }
     }
@@ -46,6 +49,7 @@ impl CodecKind {
             Self::Pcma => "PCMA",
             Self::G722 => "G722",
             Self::Opus => "opus",
+            Self::L16 => "L16",
         }
     }
 }
@@ -63,6 +67,7 @@ enum EncoderState {
     // Boxed, as the other states are: a call holds this enum in place.
     G722(Box<g722::Encoder>),
     Opus(opus::Encoder),
+    L16,
 }
 
 impl Encoder {
@@ -78,6 +83,7 @@ impl Encoder {
             CodecKind::Pcma => EncoderState::G711(Law::A),
             CodecKind::G722 => EncoderState::G722(Box::default()),
             CodecKind::Opus => EncoderState::Opus(opus::Encoder::new(settings)),
+            CodecKind::L16 => EncoderState::L16,
         };
         Self { kind, state }
     }
@@ -87,8 +93,8 @@ impl Encoder {
         self.kind
     }
 
-    /// Tunes the redundancy to the loss that the far end reports, in percent; G.711 and G.722 have
-    /// none.
+    /// Tunes the redundancy to the loss that the far end reports, in percent; only Opus has
+    /// any.
     pub fn set_expected_loss(&mut self, percent: u8) {
         if let EncoderState::Opus(encoder) = &mut self.state {
             encoder.set_expected_loss(percent);
@@ -97,7 +103,7 @@ impl Encoder {
 
     /// Encodes one frame into `payload`; returns the bytes written.
     ///
-    /// G.711 takes any number of samples and G.722 any even number, up to what `payload` holds;
+    /// G.711 and L16 take any number of samples and G.722 any even number, up to what `payload` holds;
     /// Opus takes 2.5, 5, 10, 20, 40 or 60 ms and gives 0 for any other length. Room for
     /// [`PAYLOAD_BYTES_MAX`] is always enough.
     pub fn encode(&mut self, pcm: &[i16], payload: &mut [u8]) -> usize {
@@ -105,6 +111,7 @@ impl Encoder {
             EncoderState::G711(law) => law.compress_slice(pcm, payload),
             EncoderState::G722(encoder) => encoder.encode(pcm, payload),
             EncoderState::Opus(encoder) => encoder.encode(pcm, payload),
+            EncoderState::L16 => l16::encode(pcm, payload),
         }
     }
 }
@@ -125,6 +132,7 @@ enum DecoderState {
     G711(Law, Box<Concealer>),
     G722(Box<g722::Decoder>, Box<Concealer>),
     Opus(opus::Decoder),
+    L16(Box<Concealer>),
 }
 
 impl Decoder {
@@ -136,6 +144,7 @@ impl Decoder {
             CodecKind::Pcma => DecoderState::G711(Law::A, concealer()),
             CodecKind::G722 => DecoderState::G722(Box::default(), concealer()),
             CodecKind::Opus => DecoderState::Opus(opus::Decoder::new()),
+            CodecKind::L16 => DecoderState::L16(concealer()),
         };
         Self { kind, state }
     }
@@ -151,6 +160,7 @@ impl Decoder {
             CodecKind::Pcmu | CodecKind::Pcma => payload.len(),
             CodecKind::G722 => payload.len() * g722::SAMPLES_PER_BYTE,
             CodecKind::Opus => opus::samples_in(payload)?,
+            CodecKind::L16 => l16::samples_in(payload)?,
         };
         let samples_max = self.kind.rate_hz() as usize * PACKET_MS_MAX / 1_000;
         match samples {
@@ -178,6 +188,10 @@ impl Decoder {
                 concealer.good(pcm);
             }
             DecoderState::Opus(decoder) => return Ok(decoder.decode(payload, pcm)?),
+            DecoderState::L16(concealer) => {
+                l16::decode(payload, pcm);
+                concealer.good(pcm);
+            }
         }
         Ok(samples)
     }
@@ -185,9 +199,9 @@ impl Decoder {
     /// Fills all of `pcm` (10 or 20 ms) with concealment for audio that did not come.
     pub fn conceal(&mut self, pcm: &mut [i16]) {
         match &mut self.state {
-            DecoderState::G711(_, concealer) | DecoderState::G722(_, concealer) => {
-                concealer.conceal(pcm);
-            }
+            DecoderState::G711(_, concealer)
+            | DecoderState::G722(_, concealer)
+            | DecoderState::L16(concealer) => concealer.conceal(pcm),
             DecoderState::Opus(decoder) => decoder.conceal(pcm),
         }
     }

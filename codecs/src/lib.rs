@@ -5,7 +5,7 @@
 //!
 //! Start with [`codec`]: the [`Encoder`] and [`Decoder`] that a call's media leg holds.
 //!
-//! - [`codec`]: one face over G.711, G.722 and Opus; [`g711`], [`g722`], [`opus`] are the codecs.
+//! - [`codec`]: one face over G.711, G.722, Opus and L16; [`g711`], [`g722`], [`opus`] are the codecs.
 //! - [`dsp`]: resampling, time stretching, concealment, comfort noise, level.
 //! - [`tones`]: DTMF and call-progress tones, and the DTMF detector.
 //! - [`wav`]: WAV reading and crash-safe streaming writing.
@@ -16,6 +16,7 @@ pub mod codec;
 pub mod dsp;
 pub mod g711;
 pub mod g722;
+mod l16;
 pub mod opus;
 pub mod tones;
 pub mod wav;

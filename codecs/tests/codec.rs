@@ -6,7 +6,8 @@ use proptest::prelude::*;
 use vox_codecs::codec::{BadPayload, PAYLOAD_BYTES_MAX, PCM_SAMPLES_MAX};
 use vox_codecs::{CodecKind, Decoder, Encoder};
 
-const KINDS: [CodecKind; 4] = [CodecKind::Pcmu, CodecKind::Pcma, CodecKind::G722, CodecKind::Opus];
+const KINDS: [CodecKind; 5] =
+    [CodecKind::Pcmu, CodecKind::Pcma, CodecKind::G722, CodecKind::Opus, CodecKind::L16];
 
 fn encode(kind: CodecKind, pcm: &[i16], frame_samples: usize) -> Vec<Vec<u8>> {
     let mut encoder = Encoder::new(kind);
@@ -37,6 +38,7 @@ fn speech_survives_every_codec_in_packets_of_any_length_it_allows() {
         (CodecKind::Pcma, &[40, 37, 80, 160, 240, 480], 33.0),
         (CodecKind::G722, &[80, 74, 160, 320, 480, 960], 25.0),
         (CodecKind::Opus, &[320, 640, 960], 5.0),
+        (CodecKind::L16, &[40, 37, 80, 160, 240, 480], 90.0),
     ] {
         for frame_samples in frames_samples {
             let voice = support::voice(kind.rate_hz(), 2.0);
@@ -61,6 +63,9 @@ fn payloads_that_hold_nothing_or_more_than_120_ms_are_refused() {
         (CodecKind::Pcma, vec![0; 961]),
         (CodecKind::G722, vec![]),
         (CodecKind::G722, vec![0; 961]),
+        (CodecKind::L16, vec![]),
+        (CodecKind::L16, vec![0; 3]),
+        (CodecKind::L16, vec![0; 1_922]),
         (CodecKind::Opus, vec![]),
         // RFC 6716 §3.2.5: code 3 without a frame count, with none, with 3 × 60 ms.
         (CodecKind::Opus, vec![0x1B]),
@@ -78,7 +83,11 @@ fn payloads_that_hold_nothing_or_more_than_120_ms_are_refused() {
 fn a_packet_of_120_ms_is_taken_and_an_output_too_short_for_it_is_refused() {
     for kind in KINDS {
         // Opus: code 3, six empty frames of 20 ms.
-        let payload = if kind == CodecKind::Opus { vec![0x4B, 6] } else { vec![0x55; 960] };
+        let payload = match kind {
+            CodecKind::Opus => vec![0x4B, 6],
+            CodecKind::L16 => vec![0x55; 1_920],
+            _ => vec![0x55; 960],
+        };
         let mut decoder = Decoder::new(kind);
         let samples = decoder.samples_in(&payload).unwrap();
         assert_eq!(samples, kind.rate_hz() as usize * 120 / 1_000, "{kind:?}");
@@ -105,7 +114,7 @@ fn a_lost_frame_is_answered_with_sound_and_the_next_one_fades_in() {
         assert_ne!(after[..frame / 4], plain[..frame / 4], "{kind:?}");
         let step = concealed[frame - 1].abs_diff(after[0]);
         assert!(step < loudest(&plain) / 2, "{kind:?}: a step of {step}");
-        if matches!(kind, CodecKind::Pcmu | CodecKind::Pcma) {
+        if matches!(kind, CodecKind::Pcmu | CodecKind::Pcma | CodecKind::L16) {
             assert_eq!(after[frame / 2..], plain[frame / 2..], "{kind:?}");
         }
     }

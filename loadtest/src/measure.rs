@@ -61,7 +61,7 @@ fn loudest_window(pcm: &[f32]) -> Option<usize> {
 /// same scale, so theirs are a lower bound.
 pub fn mos(codec: CodecKind, loss: f64) -> f64 {
     let (impairment, robustness) = match codec {
-        CodecKind::Pcmu | CodecKind::Pcma => (0.0, 25.1),
+        CodecKind::Pcmu | CodecKind::Pcma | CodecKind::L16 => (0.0, 25.1),
         CodecKind::G722 => (0.0, 20.0),
         CodecKind::Opus => (0.0, 25.0),
     };

@@ -8,6 +8,7 @@ use vox_rtp::ClockRate;
 
 /// Dynamic payload types of our offers.
 const OPUS: u8 = 111;
+const L16: u8 = 97;
 const EVENT_8K: u8 = 101;
 const EVENT_48K: u8 = 110;
 
@@ -28,7 +29,9 @@ impl Agreed {
     /// The clock that timestamps of audio and events count in.
     pub const fn clock(&self) -> ClockRate {
         match self.codec {
-            CodecKind::Pcmu | CodecKind::Pcma | CodecKind::G722 => ClockRate::HZ_8000,
+            CodecKind::Pcmu | CodecKind::Pcma | CodecKind::G722 | CodecKind::L16 => {
+                ClockRate::HZ_8000
+            }
             CodecKind::Opus => ClockRate::HZ_48000,
         }
     }
@@ -57,6 +60,7 @@ const fn payload_type(codec: CodecKind) -> u8 {
         CodecKind::Pcma => 8,
         CodecKind::G722 => 9,
         CodecKind::Opus => OPUS,
+        CodecKind::L16 => L16,
     }
 }
 

@@ -156,5 +156,6 @@ const fn payload_type(codec: CodecKind) -> u8 {
         CodecKind::Pcma => 8,
         CodecKind::G722 => 9,
         CodecKind::Opus => 96,
+        CodecKind::L16 => 97,
     }
 }

@@ -57,7 +57,9 @@ fn delay_impairment(delay: Duration) -> f64 {
 /// `Ie` and `Bpl`.
 const fn impairment(codec: CodecKind) -> (f64, f64) {
     match codec {
-        CodecKind::Pcmu | CodecKind::Pcma | CodecKind::G722 | CodecKind::Opus => (0.0, 25.1),
+        CodecKind::Pcmu | CodecKind::Pcma | CodecKind::G722 | CodecKind::Opus | CodecKind::L16 => {
+            (0.0, 25.1)
+        }
     }
 }
 

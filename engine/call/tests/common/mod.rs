@@ -240,6 +240,7 @@ pub(crate) fn payload_type(codec: CodecKind) -> u8 {
         CodecKind::Pcma => 8,
         CodecKind::G722 => 9,
         CodecKind::Opus => 111,
+        CodecKind::L16 => 97,
     }
 }
 
