@@ -96,7 +96,7 @@ impl Calls {
             }
             // What these bring was to be dropped here, off the shard.
             Event::Opened { .. } | Event::Renegotiated { .. } | Event::Spent { .. } => {}
-            Event::Report { .. } => {}
+            Event::Report { .. } | Event::Speech { .. } => {}
         }
     }
 

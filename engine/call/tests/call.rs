@@ -279,6 +279,7 @@ fn name(event: &Event) -> &'static str {
         Event::Spent { .. } => "spent",
         Event::Digit { .. } => "digit",
         Event::Stalled { .. } => "stalled",
+        Event::Speech { .. } => "speech",
         Event::Played { .. } => "played",
         Event::Report { .. } => "report",
         Event::Ended { .. } => "ended",

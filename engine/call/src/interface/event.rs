@@ -50,6 +50,15 @@ pub enum Event {
         /// How it came.
         source: DigitSource,
     },
+    /// The caller began or stopped to speak, on calls that listen for it.
+    Speech {
+        /// The call.
+        call: CallId,
+        /// Began, or stopped.
+        started: bool,
+        /// The first frame with speech, or the last: frames of 20 ms since the first answer.
+        frame: u32,
+    },
     /// No media for a while: a third of `no_audio` has passed.
     Stalled {
         /// The call.

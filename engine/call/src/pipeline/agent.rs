@@ -66,11 +66,18 @@ impl Agent {
         true
     }
 
-    /// Says to an agent elsewhere that nothing follows.
-    pub(crate) fn close(&mut self) {
-        if let Kind::Port(port) = &mut self.kind {
-            port.close();
-        }
+    /// Of an agent elsewhere: whether it said anything in this tick, and how long that waited in its
+    /// port.
+    pub(crate) fn waited(&self) -> Option<Option<Duration>> {
+        let Kind::Port(port) = &self.kind else { return None };
+        Some(port.waited())
+    }
+
+    /// Says to an agent elsewhere that nothing follows; whether it is one, and to be woken.
+    pub(crate) fn close(&mut self) -> bool {
+        let Kind::Port(port) = &mut self.kind else { return false };
+        port.close();
+        true
     }
 
     /// Fills `out` with the next 20 ms at `rate_hz`; `caller` is what was heard in this tick and as

@@ -6,9 +6,11 @@ mod tap;
 
 use std::time::Duration;
 
-use vox_codecs::dsp::level::level_dbov;
+use vox_codecs::dsp::level::{energy, level_dbov};
 use vox_codecs::tones::DtmfDetector;
 
+use crate::MediaTime;
+use crate::quality::ResponseClock;
 pub use agent::{Agent, Prompt};
 pub(crate) use agent::{PlayedOut, Player};
 pub use port::{
@@ -25,6 +27,7 @@ pub(crate) struct Pipeline {
     /// For 8 and 16 kHz.
     detectors: [DtmfDetector; 2],
     speech: Duration,
+    responses: ResponseClock,
 }
 
 #[derive(Debug)]
@@ -72,6 +75,7 @@ impl Pipeline {
             recording: tap.map(|tap| Recording { tap, from: 0 }),
             detectors: [8_000, 16_000].map(DtmfDetector::new),
             speech: Duration::ZERO,
+            responses: ResponseClock::new(),
         }
     }
 
@@ -125,9 +129,31 @@ impl Pipeline {
         self.agent.hear(turn)
     }
 
-    /// Says to an agent elsewhere that nothing follows.
-    pub(crate) fn close_agent(&mut self) {
-        self.agent.close();
+    /// The caller began, or stopped, to speak at `at`; what it said last was in the jitter buffer for
+    /// `buffered`.
+    pub(crate) fn turn_taken(&mut self, at: MediaTime, started: bool, buffered: Duration) {
+        if started {
+            self.responses.speech_started();
+        } else {
+            self.responses.speech_stopped(at, buffered);
+        }
+    }
+
+    /// Takes note of what an agent elsewhere said in this tick, which is in `agent`.
+    pub(crate) fn follow(&mut self, now: MediaTime, agent: &[i16]) {
+        let Some(waited) = self.agent.waited() else { return };
+        let loud = energy(agent) >= SPEECH_MEAN_SQUARE * agent.len() as u64;
+        self.responses.said(now, waited.filter(|_| loud));
+    }
+
+    /// How long the caller waits for the agent.
+    pub(crate) fn responses(&self) -> &ResponseClock {
+        &self.responses
+    }
+
+    /// Says to an agent elsewhere that nothing follows; whether it is one, and to be woken.
+    pub(crate) fn close_agent(&mut self) -> bool {
+        self.agent.close()
     }
 
     /// Fills `out` with the next 20 ms for the caller. A prompt stands in for the agent, which does
@@ -154,5 +180,7 @@ impl Pipeline {
 }
 
 const FRAME: Duration = Duration::from_millis(20);
+/// The mean of the squared samples at [`SPEECH_DBOV`].
+const SPEECH_MEAN_SQUARE: u64 = 33_952;
 /// Above the noise of a quiet room on a headset, below soft speech.
 const SPEECH_DBOV: i8 = -45;

@@ -1,6 +1,7 @@
 //! What a call was like: counters, percentiles, and MOS by the E-model (ITU-T G.107).
 
 pub mod emodel;
+mod responses;
 
 use std::time::Duration;
 
@@ -8,6 +9,8 @@ use vox_codecs::CodecKind;
 use vox_rtp::DropReason;
 
 use crate::jitter::JitterStats;
+pub(crate) use responses::ResponseClock;
+pub use responses::{Response, Responses};
 
 /// A call's quality, with everything that its MOS was computed from.
 #[derive(Debug, Clone, Copy, Default)]
@@ -42,6 +45,9 @@ pub struct Quality {
     pub rtt: Option<Duration>,
     /// How long the caller was heard above the speech level: zero is a caller who never spoke.
     pub speech: Duration,
+    /// How long the caller waited for an agent elsewhere; all zero on calls without voice activity
+    /// detection.
+    pub responses: Responses,
     /// Digits received.
     pub digits: u32,
     /// Estimated listening quality, MOS-LQ in hundredths (100..=450); 0 before anything was heard.

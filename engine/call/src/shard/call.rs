@@ -9,6 +9,7 @@ use super::live::Live;
 use crate::jitter::JitterBuffer;
 use crate::leg::Leg;
 use crate::pipeline::{Agent, Pipeline, Prompt, Tap};
+use crate::quality::Response;
 use crate::{
     CallId, CallSetup, Command, Component, Ending, Event, Limits, MediaSession, MediaTime, Outcome,
     PacketMemory, Quality, Reason, RxBuf,
@@ -202,7 +203,7 @@ impl Call {
     ) -> Ending {
         // First of all what others wait for: the recorder, the agent.
         self.media.pipeline.close_tap();
-        self.media.pipeline.close_agent();
+        ctx.counters.agent_frames += u64::from(self.media.pipeline.close_agent());
         ctx.prompt_over(self.media.pipeline.stop_prompt());
         // After a fault nothing more is asked of what may have broken; the shard takes the buffers
         // back by its own books.
@@ -232,6 +233,11 @@ impl Call {
         Ending { outcome, reason, duration, quality }
     }
 
+    /// How long the caller waited for an agent elsewhere, of the latest [`Responses::KEPT`](crate::quality::Responses::KEPT) times.
+    pub fn responses(&self) -> impl Iterator<Item = Response> + '_ {
+        self.media.pipeline.responses().kept()
+    }
+
     pub(super) fn slice(&self) -> usize {
         self.slice
     }
@@ -257,6 +263,8 @@ impl Call {
     }
 
     fn attach<M: PacketMemory>(&mut self, ctx: &mut Context<'_, M>, agent: Box<Agent>) {
+        // What is displaced may wait for somebody to drop it; its line is to know now.
+        ctx.counters.agent_frames += u64::from(self.media.pipeline.close_agent());
         let agent = Some(self.media.pipeline.attach(agent));
         ctx.event(Event::Spent { call: self.id, agent, prompt: None, tap: None });
     }
@@ -281,6 +289,7 @@ impl Call {
         let quality = Quality {
             dropped: self.dropped,
             speech: self.media.pipeline.speech(),
+            responses: self.media.pipeline.responses().summary(),
             packets_sent: u64::from(self.media.leg.sender.sent().0),
             ..Quality::default()
         };

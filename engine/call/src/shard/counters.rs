@@ -25,7 +25,7 @@ pub struct Counters {
     pub digits_refused: u64,
     /// Datagrams for a call that was over, released unread (among `dropped` as `NotListening`).
     pub stale: u64,
-    /// Frames filed for agents that live elsewhere: as long as it grows, they are to be woken.
+    /// Times that an agent elsewhere was given a frame, or its end: when it grows, they are to be woken.
     pub agent_frames: u64,
     /// Receive buffers the calls hold now.
     pub buffers_held: u64,

@@ -10,7 +10,7 @@ use super::Context;
 use super::call::Media;
 use crate::jitter::{Arrival, Content, Played};
 use crate::leg::{Heard, Leg, Place, Turn};
-use crate::pipeline;
+use crate::pipeline::{self, Edge};
 use crate::{
     Component, DigitSource, Direction, Event, Limits, MediaSession, MediaTime, PacketMemory,
     Quality, Reason, RxBuf,
@@ -189,15 +189,14 @@ impl Live {
             self.hear(ctx, media, caller);
         }
         let frame = self.frames.wrapping_sub(1);
-        let heard = pipeline::Heard::default();
-        let turn = pipeline::Turn { frame, rate_hz, caller, heard };
-        ctx.counters.agent_frames += u64::from(media.pipeline.listen(turn));
+        self.listen(ctx, media, frame, caller);
         if self.session.direction.sends() && is_free {
             self.speak(ctx, media, caller, agent);
         } else {
             media.leg.sender.pause();
         }
         media.leg.report(ctx, &self.session, false);
+        media.pipeline.follow(ctx.now, agent);
         media.pipeline.tap(frame, rate_hz, caller, agent);
     }
 
@@ -304,6 +303,30 @@ impl Live {
         }
     }
 
+    /// Lets the agent hear the caller's 20 ms, and tells who began or stopped to speak.
+    fn listen<M: PacketMemory>(
+        &self,
+        ctx: &mut Context<'_, M>,
+        media: &mut Media,
+        frame: u32,
+        caller: &[i16],
+    ) {
+        let rate_hz = self.session.codec().rate_hz();
+        let heard = pipeline::Heard::default();
+        if let Some(edge) = heard.edge {
+            let (started, frames_ago) = match edge {
+                Edge::Started { frames_ago } => (true, frames_ago),
+                Edge::Stopped { frames_ago } => (false, frames_ago),
+            };
+            let buffered = media.jitter.stats().delay_now;
+            media.pipeline.turn_taken(ctx.now - FRAME * u32::from(frames_ago), started, buffered);
+            let frame = frame.wrapping_sub(frames_ago.into());
+            ctx.event(Event::Speech { call: ctx.call, started, frame });
+        }
+        let turn = pipeline::Turn { frame, rate_hz, caller, heard };
+        ctx.counters.agent_frames += u64::from(media.pipeline.listen(turn));
+    }
+
     /// Sends the next 20 ms, which are in `agent` then.
     fn speak<M: PacketMemory>(
         &mut self,
@@ -373,6 +396,7 @@ fn is_held(direction: Direction) -> bool {
     direction != Direction::SendRecv
 }
 
+const FRAME: Duration = Duration::from_millis(20);
 /// 20 ms at 16 kHz.
 const MAX_FRAME: usize = 320;
 /// Five of the reports that come every 5 s or so (RFC 3550 §6.3.5), and some room.

@@ -6,17 +6,18 @@ use std::sync::atomic::Ordering;
 
 use rtrb::{Consumer, Producer};
 
-use super::{FRAME_SAMPLES_MAX, HEADER_WORDS, News, Shared};
+use super::frames::FrameReader;
+use super::{News, Shared};
 
 /// Control's end. Nothing here blocks; call [`hear`](Self::hear) and [`tidings`](Self::tidings)
-/// whenever the bell rings, and [`pour`](Self::pour) with them.
+/// whenever the bell rings.
 ///
 /// Every sample that was ever said is in exactly one place: played, dropped, or queued.
 #[derive(Debug)]
 pub struct AgentLine {
     rate_hz: u32,
     ahead_max: usize,
-    heard: Consumer<i16>,
+    heard: FrameReader,
     says: Producer<i16>,
     news: Consumer<News>,
     shared: Arc<Shared>,
@@ -28,9 +29,14 @@ pub struct AgentLine {
     marks: VecDeque<Mark>,
     /// Marks behind samples of the backlog: how many of them are before it.
     later: VecDeque<(u32, usize)>,
-    /// Dropped from the backlog by clears that the shard has not confirmed yet.
+    /// Clears so far, answers to interruptions among them.
+    clears: u64,
+    /// The last clear that was asked for, until the shard has confirmed it.
+    asked: Option<u64>,
+    /// Dropped by clears that the shard has not confirmed yet.
     dropped: u64,
-    frame: [i16; FRAME_SAMPLES_MAX],
+    /// Up to here, samples of the ring were dropped by an interruption, though they may still be in it.
+    interrupted_to: u64,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -45,8 +51,8 @@ struct Mark {
 /// 20 ms of the caller.
 #[derive(Debug, Clone, Copy)]
 pub struct HeardFrame<'a> {
-    /// The call's frame: its time in units of 20 ms since the answer. One that is missing was lost
-    /// because the line was not read for half a second.
+    /// The call's frame: its time in units of 20 ms since the answer. Those that are missing were lost
+    /// because the line was not read for half a second: the oldest give way to new ones.
     pub index: u32,
     /// At the line's rate.
     pub samples: &'a [i16],
@@ -106,7 +112,7 @@ impl AgentLine {
     pub(super) fn new(
         rate_hz: u32,
         ahead_max: usize,
-        heard: Consumer<i16>,
+        heard: FrameReader,
         says: Producer<i16>,
         news: Consumer<News>,
         shared: Arc<Shared>,
@@ -122,23 +128,16 @@ impl AgentLine {
             poured: 0,
             marks: VecDeque::new(),
             later: VecDeque::new(),
+            clears: 0,
+            asked: None,
             dropped: 0,
-            frame: [0; FRAME_SAMPLES_MAX],
+            interrupted_to: 0,
         }
     }
 
     /// The caller's frames that came since, oldest first.
     pub fn hear(&mut self, mut each: impl FnMut(HeardFrame<'_>)) {
-        let mut header = [0; HEADER_WORDS];
-        while self.heard.pop_entire_slice(&mut header).is_ok() {
-            let [low, high, samples] = header.map(|word| u32::from(word as u16));
-            let samples = &mut self.frame[..samples as usize];
-            // A frame is filed whole: behind its header there are all its samples.
-            if self.heard.pop_entire_slice(samples).is_err() {
-                return;
-            }
-            each(HeardFrame { index: low | high << 16, samples });
-        }
+        self.heard.drain(|index, samples| each(HeardFrame { index, samples }));
     }
 
     /// Queues the agent's audio, as much of it as there is [`room`](Self::room) for; says how much.
@@ -171,12 +170,12 @@ impl AgentLine {
 
     /// Drops what is queued. [`Tiding::Cleared`] follows when the shard has done so.
     pub fn clear(&mut self) {
-        self.drop_backlog();
-        self.shared.clear_to.store(self.poured, Ordering::Relaxed);
-        self.shared.clears.fetch_add(1, Ordering::Release);
+        self.dropped += self.drop_backlog();
+        self.cut();
+        self.asked = Some(self.clears);
     }
 
-    /// Moves what the ring has room for out of the backlog.
+    /// Moves on what waits for room in the ring; [`tidings`](Self::tidings) does so, too.
     pub fn pour(&mut self) {
         let count = self.says.slots().min(self.backlog.len());
         if count == 0 {
@@ -197,7 +196,8 @@ impl AgentLine {
         self.later.iter_mut().for_each(|(_, samples)| *samples -= count);
     }
 
-    /// What happened since, in order.
+    /// What happened since, in order. Also moves on what waits, or the caller hears gaps after half a
+    /// second.
     pub fn tidings(&mut self, mut each: impl FnMut(Tiding)) {
         // Before the news: it is written after those of its tick.
         let taken = self.shared.taken.load(Ordering::Acquire);
@@ -205,6 +205,7 @@ impl AgentLine {
             self.translate(news, &mut each);
         }
         self.reach(taken, false, &mut each);
+        self.pour();
     }
 
     /// Rate of both directions.
@@ -219,8 +220,8 @@ impl AgentLine {
 
     /// Samples that were said, and neither played nor dropped yet.
     pub fn queued(&self) -> u64 {
-        let taken = self.shared.taken.load(Ordering::Acquire);
-        self.poured.saturating_sub(taken) + self.backlog.len() as u64
+        let taken = self.shared.taken.load(Ordering::Acquire).max(self.interrupted_to);
+        self.poured - taken.min(self.poured) + self.backlog.len() as u64
     }
 
     /// Samples that went to the wire, of all that was ever said.
@@ -228,14 +229,20 @@ impl AgentLine {
         self.shared.played.load(Ordering::Relaxed)
     }
 
-    /// Caller's frames (or news) that were lost because the line was not read for half a second.
+    /// Caller's frames that were lost because the line was not read for half a second, and tidings
+    /// because it was not read for longer. Never marks, and nothing of what was played or dropped.
     pub fn overruns(&self) -> u64 {
-        self.shared.overruns.load(Ordering::Relaxed)
+        self.heard.lost() + self.shared.unheard.load(Ordering::Relaxed)
     }
 
     /// Whether the call is over, or has another agent.
     pub fn is_closed(&self) -> bool {
         self.shared.closed.load(Ordering::Acquire)
+    }
+
+    #[cfg(test)]
+    pub(super) fn clear_is_pending(&self) -> bool {
+        self.asked.is_some()
     }
 
     fn translate(&mut self, news: News, each: &mut impl FnMut(Tiding)) {
@@ -246,26 +253,56 @@ impl AgentLine {
             News::SpeechStopped { frame } => each(Tiding::SpeechStopped { frame }),
             News::Paused { played } => each(Tiding::Paused { played }),
             News::Resumed => each(Tiding::Resumed),
-            News::Cleared { played, from, to } => {
-                self.reach(from, false, each);
-                let dropped = to - from + std::mem::take(&mut self.dropped);
-                each(Tiding::Cleared { played, dropped });
-                self.reach(to, true, each);
+            News::Cleared { played, from, to, clears } => {
+                self.cleared(played, from, to, clears, each);
             }
-            News::Interrupted { played, from, to } => {
-                self.reach(from, false, each);
-                // What waited here was said before the brain could know.
-                let unconfirmed = self.dropped;
-                self.drop_backlog();
-                let dropped = to - from + (self.dropped - unconfirmed);
-                self.dropped = unconfirmed;
-                each(Tiding::Interrupted { played, dropped });
-                self.reach(to, true, each);
-            }
+            News::Interrupted { played, from, to } => self.interrupted(played, from, to, each),
             // A ring that ran empty while there is a backlog was a reader too late, not an end.
             News::Drained { played } if self.backlog.is_empty() => each(Tiding::Drained { played }),
             News::Drained { .. } => {}
         }
+    }
+
+    fn cleared(
+        &mut self,
+        played: u64,
+        from: u64,
+        to: u64,
+        clears: u64,
+        each: &mut impl FnMut(Tiding),
+    ) {
+        self.reach(from, false, each);
+        self.dropped += to - from.max(self.interrupted_to).min(to);
+        // An answer to an interruption is an affair between the two ends.
+        if self.asked.is_some_and(|asked| asked <= clears) {
+            self.asked = None;
+            each(Tiding::Cleared { played, dropped: std::mem::take(&mut self.dropped) });
+        }
+        self.reach(to, true, each);
+    }
+
+    /// Everything that was said before the brain could know goes; the shard waits for us to say what
+    /// that is.
+    fn interrupted(&mut self, played: u64, from: u64, to: u64, each: &mut impl FnMut(Tiding)) {
+        self.reach(from, false, each);
+        if self.asked.is_some() {
+            // The brain was faster: it has cleared, and what it said since is its answer.
+            each(Tiding::Interrupted { played, dropped: to - from });
+            return self.reach(to, true, each);
+        }
+        let dropped = self.poured - from + self.drop_backlog();
+        self.interrupted_to = self.poured;
+        self.cut();
+        each(Tiding::Interrupted { played, dropped });
+        self.reach(self.poured, true, each);
+    }
+
+    /// Has the shard drop what is in the ring.
+    fn cut(&mut self) {
+        self.clears += 1;
+        self.shared.clear_to.store(self.poured, Ordering::Relaxed);
+        // Release: whoever sees it also sees up to where.
+        self.shared.clears.store(self.clears, Ordering::Release);
     }
 
     /// So many samples have left the ring.
@@ -275,12 +312,14 @@ impl AgentLine {
         }
     }
 
-    fn drop_backlog(&mut self) {
-        self.dropped += self.backlog.len() as u64;
-        self.backlog.clear();
+    /// How much that was.
+    fn drop_backlog(&mut self) -> u64 {
         let at = self.poured;
         let later = self.later.drain(..).map(|(id, _)| Mark { id, at, dropped: true });
         self.marks.extend(later);
+        let dropped = self.backlog.len() as u64;
+        self.backlog.clear();
+        dropped
     }
 }
 

@@ -30,6 +30,12 @@ impl Rig {
         out
     }
 
+    /// A tick in which something else is on the wire.
+    fn elsewhere(&mut self, heard: Heard) {
+        self.port.hear(Turn { frame: self.frame, rate_hz: 8_000, caller: &[0; 160], heard });
+        self.frame += 1;
+    }
+
     fn quiet(&mut self, ticks: usize) -> Vec<i16> {
         (0..ticks).flat_map(|_| self.tick(Heard::default())).collect()
     }
@@ -70,12 +76,12 @@ fn what_is_said_is_played_in_order_and_marks_come_where_they_stand() {
 }
 
 #[test]
-fn the_caller_is_heard_frame_by_frame_and_what_found_no_room_is_counted() {
+fn the_caller_is_heard_frame_by_frame_and_a_late_reader_loses_the_oldest() {
     let mut rig = Rig::new(OPTIONS);
     rig.quiet(RING_FRAMES + 3);
     let mut frames = vec![];
     rig.line.hear(|frame| frames.push((frame.index, frame.samples.to_vec())));
-    let expected: Vec<_> = (0..RING_FRAMES as u32).map(|n| (n, vec![n as i16; 160])).collect();
+    let expected: Vec<_> = (3..3 + RING_FRAMES as u32).map(|n| (n, vec![n as i16; 160])).collect();
     assert_eq!(frames, expected);
     assert_eq!(rig.line.overruns(), 3);
 }
@@ -213,6 +219,212 @@ fn a_port_that_is_closed_or_dropped_says_so() {
     assert!(line.is_closed());
 }
 
+#[test]
+fn a_pause_that_is_confirmed_at_once_is_none() {
+    let min_speech = Duration::from_millis(20);
+    let mut rig = Rig::new(PortOptions { barge_in: Some(BargeIn { min_speech }), ..OPTIONS });
+    rig.line.say(&[1_000; 8_000]);
+    rig.quiet(1);
+    assert_eq!(rig.tick(started(0))[159], 0);
+    assert_eq!(rig.tidings()[1..], [Tiding::Interrupted { played: 320, dropped: 7_680 }]);
+}
+
+#[test]
+fn what_waits_behind_the_ring_is_not_heard_after_an_interruption() {
+    let mut rig = Rig::new(OPTIONS);
+    rig.line.say(&[1_000; 80_000]);
+    rig.quiet(2);
+    rig.tick(started(0));
+    (0..15).for_each(|_| drop(rig.tick(SPEECH)));
+    // Whoever holds the line does not know yet, and moves on what waits.
+    rig.line.pour();
+    assert_eq!(rig.quiet(3), [0; 480]);
+    rig.line.pour();
+    let told = rig.tidings();
+    assert_eq!(told[2], Tiding::Interrupted { played: 480, dropped: 79_520 });
+    assert_eq!(rig.line.queued(), 0);
+    rig.line.say(&[5; 160]);
+    assert_eq!(rig.quiet(1), [0; 160], "the ring is full of what goes now");
+    rig.line.pour();
+    assert_eq!(rig.quiet(2), [[5; 160], [0; 160]].concat());
+}
+
+#[test]
+fn a_clear_before_the_interruption_is_known_keeps_what_was_said_after_it() {
+    let mut rig = Rig::new(OPTIONS);
+    rig.line.say(&[1_000; 800]);
+    rig.quiet(1);
+    rig.tick(started(0));
+    rig.line.clear();
+    rig.line.say(&[5; 160]);
+    rig.line.mark(1);
+    // The clear ends the pause: its author has heard the caller.
+    assert_eq!(rig.tick(SPEECH), [5; 160]);
+    (0..20).for_each(|_| drop(rig.tick(SPEECH)));
+    let told = rig.tidings();
+    assert_eq!(told[2], Tiding::Cleared { played: 320, dropped: 480 });
+    assert_eq!(told[3..], [Tiding::Drained { played: 480 }, Tiding::Mark { id: 1, played: true }]);
+}
+
+#[test]
+fn what_is_said_after_a_clear_is_not_faded_out_with_it() {
+    let mut rig = Rig::new(OPTIONS);
+    rig.line.say(&[1_000; 240]);
+    rig.quiet(1);
+    rig.line.clear();
+    rig.line.say(&[5; 320]);
+    let fade = rig.quiet(1);
+    assert_eq!((fade[0] > 900, fade[79]), (true, 0));
+    assert_eq!(fade[80..], [0; 80]);
+    assert_eq!(rig.quiet(2), [5; 320]);
+    assert_eq!(rig.tidings()[0], Tiding::Cleared { played: 240, dropped: 0 });
+}
+
+#[test]
+fn during_a_hold_or_a_prompt_the_agent_waits_and_the_caller_does_not_interrupt_it() {
+    let mut rig = Rig::new(OPTIONS);
+    rig.line.say(&[1_000; 1_600]);
+    rig.quiet(2);
+    for n in 0..40 {
+        rig.elsewhere(if n == 1 { started(0) } else { SPEECH });
+    }
+    rig.elsewhere(stopped(1));
+    let playing = Tiding::SpeechStarted { frame: 3, playing: false };
+    assert_eq!(rig.tidings(), [playing, Tiding::SpeechStopped { frame: 41 }]);
+    assert_eq!((rig.line.played(), rig.line.queued()), (320, 1_280));
+    let back = rig.quiet(2);
+    assert_eq!((back[0], back[160]), (0, 1_000), "faded in");
+    assert!(back.is_sorted());
+}
+
+#[test]
+fn speech_that_began_over_the_agent_pauses_it_even_where_a_prompt_comes_over_both() {
+    let mut rig = Rig::new(OPTIONS);
+    rig.line.say(&[1_000; 1_600]);
+    rig.quiet(2);
+    rig.elsewhere(started(0));
+    rig.elsewhere(SPEECH);
+    assert_eq!(rig.tidings()[1], Tiding::Paused { played: 320 });
+    (0..13).for_each(|_| rig.elsewhere(SPEECH));
+    assert_eq!(rig.tidings(), [Tiding::Interrupted { played: 320, dropped: 1_280 }]);
+    // A clear is carried out there, too.
+    rig.line.say(&[1_000; 160]);
+    rig.line.clear();
+    rig.elsewhere(SPEECH);
+    rig.elsewhere(SPEECH);
+    assert_eq!(rig.tidings(), [Tiding::Cleared { played: 320, dropped: 160 }]);
+}
+
+#[test]
+fn a_line_that_is_not_read_loses_tidings_but_no_interruption_and_no_clear() {
+    let mut rig = Rig::new(OPTIONS);
+    for _ in 0..50 {
+        rig.tick(started(0));
+        rig.tick(stopped(0));
+    }
+    rig.line.say(&[1_000; 4_000]);
+    rig.line.mark(1);
+    rig.quiet(1);
+    rig.tick(started(0));
+    (0..20).for_each(|_| drop(rig.tick(SPEECH)));
+    let frames = 122 - RING_FRAMES as u64;
+    rig.line.hear(|_| ());
+    assert_eq!(rig.line.overruns() - frames, 100 + 2 - (NEWS - NEWS_RESERVE) as u64);
+    let told = rig.tidings();
+    let is_dropped = |tiding: &Tiding| match tiding {
+        Tiding::Interrupted { played, dropped } => played + dropped == 4_000,
+        _ => false,
+    };
+    assert_eq!(told.iter().filter(|tiding| is_dropped(tiding)).count(), 1, "{told:?}");
+    assert_eq!(told.last(), Some(&Tiding::Mark { id: 1, played: false }));
+    // More clears than there is room to tell of: they are carried out as they can be.
+    for _ in 0..2 * NEWS {
+        rig.line.say(&[1; 160]);
+        rig.line.clear();
+        rig.quiet(1);
+    }
+    let mut dropped = 0;
+    for _ in 0..3 {
+        for tiding in rig.tidings() {
+            let Tiding::Cleared { dropped: now, .. } = tiding else { continue };
+            dropped += now;
+        }
+        rig.quiet(1);
+    }
+    assert_eq!(dropped, 2 * NEWS as u64 * 160);
+    rig.line.say(&[5; 160]);
+    assert_eq!(rig.quiet(1), [5; 160], "it is heard again");
+}
+
+/// The two ends on two threads, as fast as they can.
+#[test]
+fn nothing_is_lost_between_two_threads() {
+    const TICKS: u32 = 60_000;
+    let (mut port, mut line) = agent_port(OPTIONS);
+    let shard = move || {
+        let mut out = [0; 160];
+        for frame in 0..TICKS {
+            let heard = match frame % 97 {
+                10 => started(1),
+                11..50 => SPEECH,
+                50 => stopped(2),
+                _ => Heard::default(),
+            };
+            port.hear(Turn { frame, rate_hz: 8_000, caller: &[frame as i16; 160], heard });
+            if frame % 13 != 0 {
+                port.fill(8_000, &mut out);
+            }
+            if frame % 16 == 0 {
+                std::thread::yield_now();
+            }
+        }
+        port
+    };
+    let (mut said, mut dropped, mut marks) = (0, 0, 0);
+    let (mut back, mut frames, mut next) = (0, 0, 0);
+    let mut look = |line: &mut AgentLine| {
+        line.tidings(|tiding| match tiding {
+            Tiding::Mark { id, .. } => {
+                assert_eq!(id, back, "in order");
+                back += 1;
+            }
+            Tiding::Cleared { dropped: now, .. } | Tiding::Interrupted { dropped: now, .. } => {
+                dropped += now;
+            }
+            _ => {}
+        });
+        line.hear(|frame| {
+            assert!(frame.index >= next && frame.samples == [frame.index as i16; 160]);
+            (next, frames) = (frame.index + 1, frames + 1);
+        });
+    };
+    let port = std::thread::scope(|scope| {
+        let shard = scope.spawn(shard);
+        for turn in 0_usize.. {
+            said += line.say(&vec![1; turn * 37 % 1_000]) as u64;
+            marks += u32::from(line.mark(marks));
+            if turn % 51 == 0 {
+                line.clear();
+            }
+            look(&mut line);
+            if shard.is_finished() {
+                break;
+            }
+            std::thread::yield_now();
+        }
+        shard.join().unwrap()
+    });
+    let mut rig = Rig { port, line, frame: TICKS };
+    rig.tick(stopped(0));
+    while rig.line.queued() > 0 || rig.line.clear_is_pending() {
+        look(&mut rig.line);
+        rig.tick(Heard::default());
+    }
+    look(&mut rig.line);
+    assert_eq!(said, rig.line.played() + dropped);
+    assert_eq!((back, frames > 0), (marks, true));
+}
+
 /// Something that happens to a port.
 #[derive(Debug, Clone)]
 enum Step {
@@ -220,7 +432,9 @@ enum Step {
     Mark,
     Clear,
     Tick(Heard),
+    Elsewhere(Heard),
     Look,
+    Pour,
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -234,8 +448,10 @@ fn step() -> impl Strategy<Value = Step> {
         3 => (0usize..6_000).prop_map(Step::Say),
         2 => Just(Step::Mark),
         1 => Just(Step::Clear),
-        12 => heard.prop_map(Step::Tick),
+        12 => heard.clone().prop_map(Step::Tick),
+        2 => heard.prop_map(Step::Elsewhere),
         4 => Just(Step::Look),
+        1 => Just(Step::Pour),
     ]
 }
 
@@ -247,7 +463,6 @@ proptest! {
         let mut rig = Rig::new(OPTIONS);
         let (mut said, mut dropped, mut marks, mut back) = (0, 0, 0, vec![]);
         let mut look = |rig: &mut Rig, dropped: &mut u64| {
-            rig.line.pour();
             rig.line.tidings(|tiding| match tiding {
                 Tiding::Mark { id, .. } => back.push(id),
                 Tiding::Cleared { dropped: now, .. } | Tiding::Interrupted { dropped: now, .. } => {
@@ -265,6 +480,8 @@ proptest! {
                 }
                 Step::Clear => rig.line.clear(),
                 Step::Tick(heard) => drop(rig.tick(heard)),
+                Step::Elsewhere(heard) => rig.elsewhere(heard),
+                Step::Pour => rig.line.pour(),
                 Step::Look => look(&mut rig, &mut dropped),
             }
         }
