@@ -157,6 +157,9 @@ impl Link {
         if std::mem::replace(&mut desk.buried, true) || in_order {
             return None;
         }
+        // What was queued while the thread went down goes with the queue: nobody would read it, and
+        // a tap in it would never be closed.
+        desk.commands = rtrb::RingBuffer::new(0).0;
         let orphans: Vec<CallId> = desk.live.drain().map(|(call, _)| call).collect();
         orphans.iter().for_each(|_| self.shared.free_slot());
         Some(orphans)
@@ -168,6 +171,10 @@ impl Link {
         command: ShardCommand,
         leave_free: usize,
     ) -> Result<(), Refused> {
+        if desk.commands.is_abandoned() {
+            // Nobody would read it. The calls of a thread that is gone end when it is buried.
+            return Ok(());
+        }
         if desk.commands.slots() <= leave_free {
             return Err(Refused::Busy);
         }

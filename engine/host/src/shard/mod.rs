@@ -105,6 +105,21 @@ struct Worker {
     stopping: bool,
 }
 
+impl Drop for Worker {
+    /// After a panic: what is on its way to the core goes now. Control's end of the queue keeps
+    /// whatever is in it for as long as the engine lives, and a tap in there would never be closed.
+    fn drop(&mut self) {
+        if let Some((_, sockets)) = self.opening.take() {
+            self.legs.release(sockets);
+        }
+        while let Ok(command) = self.commands.pop() {
+            if let ShardCommand::Open(_, sockets) = command {
+                self.legs.release(sockets);
+            }
+        }
+    }
+}
+
 /// What only the host can count.
 #[derive(Debug, Default)]
 struct Counts {
