@@ -2,9 +2,12 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rsipstack::dialog::DialogId;
-use rsipstack::sip::Request;
+use rsipstack::sip::{Method, Request};
+use rsipstack::transaction::key::TransactionRole;
 use rsipstack::transaction::transaction::Transaction;
 use tokio::sync::{Notify, mpsc};
+
+use super::invite::cseq;
 
 /// What reaches a call's task from its peer.
 pub(super) enum Mail {
@@ -85,6 +88,17 @@ impl Dialogs {
             mpsc::error::TrySendError::Full(mail) => (Undelivered::Full, back(mail)),
             mpsc::error::TrySendError::Closed(mail) => (Undelivered::Unknown, back(mail)),
         })
+    }
+
+    /// Whether a request belongs to one of them: it is inside the dialog, or cancels the INVITE that
+    /// opened it.
+    pub(super) fn knows(&self, request: &Request) -> bool {
+        let Ok(id) = DialogId::try_from((request, TransactionRole::Server)) else { return false };
+        let table = self.lock();
+        match request.method {
+            Method::Cancel => table.asked.contains_key(&(id.call_id, id.remote_tag, cseq(request))),
+            _ => table.open.contains_key(&id),
+        }
     }
 
     /// Dialogs in progress.

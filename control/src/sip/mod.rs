@@ -78,7 +78,8 @@ pub struct SipLimits {
     pub idle: Duration,
     /// From the first byte of a message on TCP to its last.
     pub message: Duration,
-    /// Transactions in progress; above it requests go unanswered, and come again. A call start
+    /// Transactions in progress; above it requests go unanswered, and come again, but for those of
+    /// calls in progress. A call start
     /// holds one for as long as the bot's config is fetched and the ACK is out, so the default is
     /// 30 s of 270 new calls a second. Some 4 KB each.
     pub transactions: usize,
@@ -146,14 +147,15 @@ impl SipServer {
             .with_option(timers(config.t1))
             .build();
         let incoming = endpoint.incoming_transactions().map_err(std::io::Error::other)?;
+        let dialogs = Dialogs::default();
         let stack = Stack {
             endpoint: endpoint.inner.clone(),
             journal: journal.clone(),
             limits: config.limits,
+            dialogs: dialogs.clone(),
             stop: stop.clone(),
         };
         let (wire, local) = Wire::bind(config.bind, stack).await?;
-        let dialogs = Dialogs::default();
         let uas = Arc::new(Uas {
             board,
             wire: wire.clone(),

@@ -164,3 +164,46 @@ async fn a_bug_in_one_call_ends_that_call_and_no_other() {
     };
     assert!(diary.await.contains(&"close SignallingFailed".to_owned()));
 }
+
+#[tokio::test]
+async fn a_flood_that_fills_the_stack_keeps_nobody_from_hanging_up_or_giving_up() {
+    let (server, board) = server_with(|config| {
+        config.limits.answers = 8;
+        config.limits.transactions = 8;
+    })
+    .await;
+    let at = server.local_addr();
+    let (mut talking, mut waiting) = (Peer::udp(at).await, Peer::udp(at).await);
+    talking.call("echo", SDP).await;
+    let invite = waiting.request("INVITE", "slow", 1, "", SDP);
+    waiting.send(&invite).await;
+    waiting.expect(100).await;
+
+    let mut flood = Peer::udp(at).await;
+    for cseq in 1..=40 {
+        let options = flood.request("OPTIONS", "echo", cseq, "", "");
+        flood.send_raw(options.as_bytes()).await;
+    }
+    until("a drop", || server.counts().dropped > 0).await;
+    let bye = talking.request("BYE", "echo", 2, "", "");
+    talking.send(&bye).await;
+    talking.expect(200).await;
+    let cancel = waiting.request_in_branch(waiting.branch(), "CANCEL", "slow", 1, "", "");
+    waiting.send(&cancel).await;
+    waiting.expect(200).await;
+    waiting.expect(487).await;
+    board.gate.notify_one();
+    until("no slot taken", || board.taken() == 0).await;
+}
+
+/// Waits for what has no message of its own.
+async fn until(what: &str, holds: impl Fn() -> bool) {
+    let waiting = async {
+        while !holds() {
+            tokio::time::sleep(QUICK).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), waiting)
+        .await
+        .unwrap_or_else(|_| panic!("never: {what}"));
+}

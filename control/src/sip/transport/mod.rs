@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::SipLimits;
 use super::journal::Journal;
+use super::mailbox::Dialogs;
 pub(super) use tcp::Tcp;
 
 /// What stands behind the wire.
@@ -30,6 +31,7 @@ pub(super) struct Stack {
     pub(super) endpoint: EndpointInnerRef,
     pub(super) journal: Arc<Journal>,
     pub(super) limits: SipLimits,
+    pub(super) dialogs: Dialogs,
     pub(super) stop: CancellationToken,
 }
 
@@ -81,12 +83,20 @@ impl Wire {
         self.stack.endpoint.clone()
     }
 
-    /// Hands a message to the stack, unless the stack has too much in hand already.
+    /// Hands a message to the stack, unless the stack has too much in hand already. What belongs to
+    /// a call in progress passes all the same, or a flood would keep callers from hanging up: calls
+    /// are bounded by their slots, and what one of them may ask for by the second bound.
     async fn pass(&self, message: SipMessage, connection: SipConnection, source: SocketAddr) {
         let transport = connection.transport();
         let opens = matches!(&message, SipMessage::Request(request)
             if request.method != rsipstack::sip::Method::Ack);
-        if opens && self.is_overloaded() {
+        let may_pass = |message: &SipMessage| match message {
+            SipMessage::Request(request) => {
+                self.stack.dialogs.knows(request) && !self.is_overloaded(IN_DIALOG_SHARE)
+            }
+            SipMessage::Response(_) => true,
+        };
+        if opens && self.is_overloaded(1) && !may_pass(&message) {
             return self.stack.journal.dropped(source, "too many transactions");
         }
         let Ok(message) = SipConnection::update_msg_received(message, source, transport) else {
@@ -102,10 +112,11 @@ impl Wire {
         }
     }
 
-    fn is_overloaded(&self) -> bool {
+    /// Whether the stack holds so many times what it may.
+    fn is_overloaded(&self, times: usize) -> bool {
         let (endpoint, limits) = (&self.stack.endpoint, &self.stack.limits);
-        endpoint.transactions.len() >= limits.transactions
-            || endpoint.finished_transactions.len() >= limits.answers
+        endpoint.transactions.len() >= limits.transactions * times
+            || endpoint.finished_transactions.len() >= limits.answers * times
     }
 }
 
@@ -122,5 +133,7 @@ pub(super) fn local_ip_towards(bound: IpAddr, peer: SocketAddr) -> IpAddr {
     routed.map_or(bound, |address| address.ip())
 }
 
+/// Calls in progress may double what the stack holds: with 2,000 calls, four requests a second each.
+const IN_DIALOG_SHARE: usize = 2;
 /// How long a write to one peer may take.
 pub(super) const WRITE_LIMIT: Duration = Duration::from_secs(2);
