@@ -6,11 +6,13 @@
 //! - [`sip`]: SIP over UDP and TCP.
 //! - [`calls`]: admission, live calls, what becomes of an ended one.
 //! - [`bots`]: who answers, from the Backend or a `bots.toml`.
+//! - [`agents`]: brains on the other end of calls, over WebSockets.
 //! - [`delivery`]: results and recordings on their way out, never lost.
 //! - [`http`], [`metrics`]: what others can ask.
 //!
 //! What this crate does not do: media (the engine's), durable records (the Backend's).
 
+pub mod agents;
 pub mod bots;
 pub mod calls;
 pub mod config;

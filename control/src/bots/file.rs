@@ -63,7 +63,8 @@ impl BotsFile {
             Some(AgentConfig::Play { file, .. }) => {
                 format!("plays {}", file.as_deref().unwrap_or_default())
             }
-            _ => String::new(),
+            Some(AgentConfig::Websocket(_)) => "a brain over a WebSocket".to_owned(),
+            None => String::new(),
         };
         self.bots.iter().map(|(name, bot)| (name.clone(), kind(bot))).collect()
     }
@@ -291,8 +292,8 @@ mod tests {
             "bots.toml line 1: bots.a: agent.file: /nowhere/no.wav is no file",
         );
         check(
-            "[bots.a]\nagent = { kind = \"websocket\", url = \"ws://h\" }\n",
-            "bots.toml line 1: bots.a: agent.kind websocket comes with a later version",
+            "[bots.a]\nagent = { kind = \"websocket\", url = \"h\" }\n",
+            "bots.toml line 1: bots.a: agent.url: expected ws://host[:port]/path or wss://…",
         );
         check(
             &format!("[bots.a]\n{echo}max_call_duration = 1\n"),

@@ -11,7 +11,7 @@ mod speechlike;
 
 use std::path::Path;
 
-use vox_call::pipeline::Agent;
+use vox_call::pipeline::{Agent, Prompt};
 use vox_contracts::BotConfig;
 
 use crate::calls::{CallFacts, OpenError};
@@ -69,16 +69,22 @@ impl Bots {
     pub async fn plan(&self, bot: &BotConfig) -> Result<AgentPlan, OpenError> {
         file::check_limits(bot).map_err(OpenError::BadBot)?;
         let plan = AgentPlan::of(bot, self.base_dir()).map_err(OpenError::BadBot)?;
-        if let AgentPlan::Play { file, .. } = &plan {
+        if let Some(file) = plan.file() {
             self.prompts.check(file).await.map_err(OpenError::BadBot)?;
         }
         Ok(plan)
     }
 
-    /// The agent, for audio at `rate_hz`.
+    /// A recording at `rate_hz`; relative files lie where the bots' own do.
+    pub async fn prompt(&self, file: &Path, rate_hz: u32) -> Result<Prompt, String> {
+        self.prompts.at(&self.base_dir().join(file), rate_hz).await
+    }
+
+    /// The agent, for audio at `rate_hz`. A brain over a WebSocket is no agent of the engine's own.
     pub async fn build(&self, plan: &AgentPlan, rate_hz: u32) -> Result<Agent, String> {
         Ok(match plan {
             AgentPlan::Echo => Agent::echo(),
+            AgentPlan::Socket(_) => Agent::silent(),
             AgentPlan::Tone { frequency_hz } => Agent::tone(rate_hz, *frequency_hz),
             AgentPlan::Play { file, repeat } => {
                 Agent::play(self.prompts.at(file, rate_hz).await?, *repeat)

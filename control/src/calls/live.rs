@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use tokio::sync::{OnceCell, watch};
 use vox_call::{CallId, Digits, MediaSession, Reason};
+use vox_codecs::CodecKind;
 use vox_engine::Refused;
 
 use super::Calls;
@@ -26,7 +27,7 @@ impl LiveCall {
     /// does the recording; later ones (hold, codec, address) only change the media.
     pub async fn answer(&self, media: MediaSession) -> Result<(), AnswerError> {
         let codec = media.codec();
-        self.agent.get_or_try_init(|| self.start(codec.rate_hz())).await?;
+        self.agent.get_or_try_init(|| self.start(codec)).await?;
         self.calls.engine().answer(self.call, media).map_err(AnswerError::Refused)?;
         if let Some(digits) = self.calls.answered(self.call, codec) {
             self.calls.engine().digits(self.call, digits).map_err(AnswerError::Refused)?;
@@ -34,9 +35,12 @@ impl LiveCall {
         Ok(())
     }
 
-    async fn start(&self, rate_hz: u32) -> Result<(), AnswerError> {
-        let agent = self.calls.bots().build(&self.plan, rate_hz).await;
-        let agent = agent.map_err(AnswerError::Agent)?;
+    async fn start(&self, codec: CodecKind) -> Result<(), AnswerError> {
+        let rate_hz = codec.rate_hz();
+        let agent = match &self.plan {
+            AgentPlan::Socket(plan) => self.calls.connect_agent(self.call, plan, codec),
+            plan => self.calls.bots().build(plan, rate_hz).await.map_err(AnswerError::Agent)?,
+        };
         self.calls.record(self.call, rate_hz);
         self.calls.engine().attach(self.call, agent).map_err(AnswerError::Refused)
     }

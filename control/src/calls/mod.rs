@@ -9,6 +9,7 @@
 //!  slot     ports   agent   slot free again   (10 s at most)
 //! ```
 
+mod brain;
 mod digits;
 mod finish;
 mod journal;
@@ -21,11 +22,13 @@ mod table;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{OnceCell, watch};
+use tokio::runtime::Handle;
+use tokio::sync::{OnceCell, mpsc, watch};
 use vox_call::{Limits, Reason};
 use vox_contracts::BotConfig;
 use vox_engine::{CallOptions, Engine, Events, Refused};
 
+use crate::agents::{Agents, Counts as AgentCounts};
 use crate::bots::{Bots, NoConfig};
 use crate::delivery::{Outbox, Spool};
 use crate::metrics::Counters;
@@ -63,6 +66,7 @@ pub struct Parts {
 struct Inner {
     parts: Parts,
     table: Table,
+    agents: Agents,
     /// Calls whose result is not on disk yet.
     unfinished: watch::Sender<usize>,
     /// Set when the worker stops and waits for no disk any more.
@@ -77,8 +81,12 @@ impl Calls {
         let unfinished = watch::Sender::new(0);
         let (table, given_up) = (Table::default(), watch::Sender::new(false));
         let crippled = watch::Sender::new(false);
-        let this = Self(Arc::new(Inner { parts, table, unfinished, given_up, crippled }));
+        let (asks, asked) = mpsc::channel(ASKS);
+        let agents = Agents::start(parts.engine.agents_bell(), asks, Handle::current())?;
+        let inner = Inner { parts, table, agents, unfinished, given_up, crippled };
+        let this = Self(Arc::new(inner));
         pump::start(events, this.clone())?;
+        brain::start(asked, this.clone());
         Ok(this)
     }
 
@@ -141,14 +149,17 @@ impl Calls {
             Ok(opened)
         });
         match opened {
-            Ok(opened) => Ok(LiveCall {
-                call: opened.call,
-                rtp: opened.rtp,
-                plan,
-                calls: self.clone(),
-                ended,
-                agent: OnceCell::new(),
-            }),
+            Ok(opened) => {
+                self.open_agent(opened.call, &plan);
+                Ok(LiveCall {
+                    call: opened.call,
+                    rtp: opened.rtp,
+                    plan,
+                    calls: self.clone(),
+                    ended,
+                    agent: OnceCell::new(),
+                })
+            }
             Err((entry, refused)) => {
                 let error = match refused {
                     Refused::NoPorts => OpenError::NoPorts,
@@ -201,6 +212,11 @@ impl Calls {
     async fn finished(&self) {
         // The sender lives in `self`.
         let _ = self.0.unfinished.subscribe().wait_for(|unfinished| *unfinished == 0).await;
+    }
+
+    /// What brains' sockets have counted.
+    pub fn agent_counts(&self) -> Arc<AgentCounts> {
+        self.0.agents.counts()
     }
 
     /// Places, taken and in all.
@@ -276,6 +292,9 @@ impl OpenError {
 
 /// The engine syncs a recording within moments; a disk that takes longer does not hold up results.
 const RECORDED_LIMIT: Duration = Duration::from_secs(10);
+
+/// Wishes of all brains that wait to be done; each takes microseconds.
+const ASKS: usize = 4_096;
 
 /// A disk that refuses a result is given this many tries,
 const PUT_TRIES: u32 = 20;

@@ -85,6 +85,7 @@ pub(super) fn disconnected_by(reason: Reason, direction: CallDirection) -> Disco
             Reason::MediaTimeout
             | Reason::SetupTimeout
             | Reason::NoAck
+            | Reason::AgentGone
             | Reason::SignallingFailed
             | Reason::AtCapacity
             | Reason::WorkerStopped
@@ -104,6 +105,7 @@ pub(super) const fn reason_name(reason: Reason) -> &'static str {
         Reason::MediaTimeout => "media_timeout",
         Reason::SetupTimeout => "setup_timeout",
         Reason::NoAck => "no_ack",
+        Reason::AgentGone => "agent_gone",
         Reason::SignallingFailed => "signalling_failed",
         Reason::AtCapacity => "at_capacity",
         Reason::WorkerStopped => "worker_stopped",
@@ -154,8 +156,8 @@ fn media(quality: &Quality, dtmf: String) -> MediaQuality {
 fn pipeline(facts: &CallFacts, bot: &BotConfig) -> Object {
     let agent = match &bot.agent {
         None => Value::Null,
-        Some(AgentConfig::Websocket { protocol, .. }) => {
-            json!({"kind": "websocket", "protocol": protocol})
+        Some(AgentConfig::Websocket(socket)) => {
+            json!({"kind": "websocket", "protocol": socket.protocol})
         }
         Some(agent) => json!(agent),
     };
@@ -194,6 +196,7 @@ mod tests {
             (Reason::MediaTimeout, Inbound, "error"),
             (Reason::SetupTimeout, Inbound, "error"),
             (Reason::NoAck, Inbound, "error"),
+            (Reason::AgentGone, Inbound, "error"),
             (Reason::SignallingFailed, Inbound, "error"),
             (Reason::AtCapacity, Inbound, "error"),
             (Reason::WorkerStopped, Inbound, "error"),

@@ -17,6 +17,7 @@ use super::journal::millis;
 use super::outcome::reason_name;
 use super::table::{Entry, Recording};
 use super::{Calls, RECORDED_LIMIT};
+use crate::agents::AgentNews;
 use crate::delivery::RecordingKey;
 
 /// Gives [`Events`] the descriptor that tokio asks for.
@@ -83,11 +84,11 @@ impl Calls {
             Event::Stalled { call, silent } => {
                 self.note(call, "media_stalled", json!({"silent_ms": millis(silent)}));
             }
-            Event::Played { call, id, played, complete } => self.note(
-                call,
-                "played",
-                json!({"id": id, "played_ms": millis(played), "complete": complete}),
-            ),
+            Event::Played { call, id, played, complete } => {
+                let facts = json!({"id": id, "played_ms": millis(played), "complete": complete});
+                self.note(call, "played", facts);
+                self.played(call, id);
+            }
             Event::Ended { call, mut ending, spent } => {
                 if spent.is_none() {
                     ending.duration = self.talked(call);
@@ -104,6 +105,9 @@ impl Calls {
     pub(super) fn answered(&self, call: CallId, codec: CodecKind) -> Option<Digits> {
         self.0.table.with(call, |entry| {
             let again = std::mem::replace(&mut entry.answered, true);
+            if !again {
+                entry.rate_hz = codec.rate_hz();
+            }
             let event = if again { "renegotiated" } else { "answered" };
             entry.journal.write(event, json!({"codec": codec.sdp_name()}));
             if again {
@@ -170,11 +174,14 @@ impl Calls {
                     "digit": digit, "duration_ms": millis(duration), "source": source,
                 });
                 entry.journal.write("digit", facts);
+                if let Some(agent) = &entry.agent {
+                    agent.tell(AgentNews::Digit(digit));
+                }
             }
         });
     }
 
-    fn note(&self, call: CallId, event: &str, facts: serde_json::Value) {
+    pub(super) fn note(&self, call: CallId, event: &str, facts: serde_json::Value) {
         self.0.table.with(call, |entry| entry.journal.write(event, facts));
     }
 
@@ -188,6 +195,7 @@ impl Calls {
     fn ended(&self, call: CallId, ending: Ending) {
         self.0.table.with(call, |entry| {
             entry.slot = None;
+            entry.agent = None;
             entry.journal.write(reason_name(ending.reason), json!({}));
             entry.ending = Some(ending);
             entry.tell_ended.send_replace(Some(ending.reason));

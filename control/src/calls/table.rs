@@ -11,6 +11,7 @@ use vox_engine::{Opened, Refused};
 use super::digits::DigitLog;
 use super::journal::Journal;
 use super::{CallFacts, Slot};
+use crate::agents::{AgentHandle, OnGone};
 use crate::delivery::RecordingKey;
 
 /// The calls whose result is still to be written. Locked for moments only, never across an await.
@@ -27,6 +28,12 @@ pub(super) struct Entry {
     pub(super) journal: Journal,
     pub(super) digits: DigitLog,
     pub(super) answered: bool,
+    /// The brain, when it lives elsewhere; dropped when the call ends.
+    pub(super) agent: Option<AgentHandle>,
+    /// What becomes of the call when the brain is gone.
+    pub(super) on_gone: OnGone,
+    /// Of the codec that was agreed first.
+    pub(super) rate_hz: u32,
     pub(super) recording: Recording,
     pub(super) ending: Option<Ending>,
     pub(super) tell_ended: watch::Sender<Option<Reason>>,
@@ -57,6 +64,9 @@ impl Entry {
             journal: Journal::begin(),
             digits: DigitLog::default(),
             answered: false,
+            agent: None,
+            on_gone: OnGone::HangUp,
+            rate_hz: 8_000,
             recording: Recording::None,
             ending: None,
             tell_ended,

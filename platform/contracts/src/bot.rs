@@ -169,16 +169,64 @@ pub enum AgentConfig {
         repeat: bool,
     },
     /// A brain that speaks over a WebSocket.
-    Websocket {
-        /// Where.
-        url: String,
-        /// In which dialect.
-        #[serde(default, deserialize_with = "or_default")]
-        protocol: AgentProtocol,
-        /// Sent with the upgrade.
-        #[serde(default, deserialize_with = "or_default")]
-        headers: Object,
-    },
+    Websocket(Box<SocketConfig>),
+}
+
+/// How a brain is reached over a WebSocket. What is not set is the worker's default.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct SocketConfig {
+    /// Where.
+    pub url: String,
+    /// In which dialect.
+    #[serde(default, deserialize_with = "or_default")]
+    pub protocol: AgentProtocol,
+    /// Sent with the upgrade.
+    #[serde(default, deserialize_with = "or_default")]
+    pub headers: Object,
+    /// Of the audio both ways, in Hz, where the dialect leaves it open.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sample_rate: Option<u32>,
+    /// What the caller's speech does to the agent's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub barge_in: Option<BargeInConfig>,
+    /// Passed on to the brain when the call starts.
+    #[serde(default, deserialize_with = "or_default", skip_serializing_if = "Object::is_empty")]
+    pub custom_parameters: Object,
+    /// Settings of the dialect's session (`session` of OpenAI's Realtime API).
+    #[serde(default, deserialize_with = "or_default", skip_serializing_if = "Object::is_empty")]
+    pub session: Object,
+    /// From the first packet to the end of the upgrade.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connect_seconds: Option<u32>,
+    /// Connections after one that was lost, in a row.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reconnects: Option<u32>,
+    /// Without a word from the brain, a pong included.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idle_seconds: Option<u32>,
+    /// Audio that the brain may be ahead of the caller's ear.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ahead_seconds: Option<u32>,
+    /// When the brain is gone for good: `hang_up`, `apologise` or `go_on`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_gone: Option<String>,
+    /// A WAV file on the worker, for `apologise`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub apology_file: Option<String>,
+    /// Everything else, as it came.
+    #[serde(flatten)]
+    pub extra: Object,
+}
+
+/// What the caller's speech does to the agent's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct BargeInConfig {
+    /// It stops the agent. Otherwise the brain is told, and may clear.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enabled: Option<bool>,
+    /// Speech that is shorter lets the agent go on where it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min_speech_ms: Option<u32>,
 }
 
 /// Dialects of agent sockets.
@@ -334,10 +382,9 @@ mod tests {
             url: url.map(Into::into),
             repeat,
         };
-        let socket = |protocol| AgentConfig::Websocket {
-            url: "ws://h".into(),
-            protocol,
-            headers: Object::new(),
+        let socket = |protocol| {
+            let url = "ws://h".into();
+            AgentConfig::Websocket(Box::new(SocketConfig { url, protocol, ..Default::default() }))
         };
         let rows = [
             (r#"{"kind":"echo"}"#, AgentConfig::Echo {}),
@@ -352,11 +399,12 @@ mod tests {
             ),
             (
                 r#"{"kind":"websocket","url":"ws://h","protocol":"twilio","headers":{"a":"b"}}"#,
-                AgentConfig::Websocket {
+                AgentConfig::Websocket(Box::new(SocketConfig {
                     url: "ws://h".into(),
                     protocol: AgentProtocol::Twilio,
                     headers,
-                },
+                    ..Default::default()
+                })),
             ),
         ];
         for (text, expected) in rows {

@@ -13,7 +13,10 @@ pub mod bot;
 pub mod health;
 pub mod result;
 
-pub use bot::{AgentConfig, AgentProtocol, BotConfig, RecordingConfig, TransferTarget};
+pub use bot::{
+    AgentConfig, AgentProtocol, BargeInConfig, BotConfig, RecordingConfig, SocketConfig,
+    TransferTarget,
+};
 pub use health::{FleetHealth, FleetWorker, WorkerHealth};
 pub use result::{
     CallDirection, CallEvent, CallResult, DisconnectedBy, JitterPercentiles, Latency, MediaQuality,

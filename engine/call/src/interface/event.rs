@@ -133,6 +133,8 @@ pub enum Reason {
     SetupTimeout,
     /// Answered, but the ACK never came (RFC 3261 §13.3.1.4).
     NoAck,
+    /// The agent's brain is gone for good.
+    AgentGone,
     /// The signalling or configuration failed.
     SignallingFailed,
     /// The worker is stopping.

@@ -223,9 +223,11 @@ impl Call {
             State::Live(live) => Some(live.since()),
         };
         let outcome = match reason {
-            Reason::MediaTimeout | Reason::NoAck | Reason::SignallingFailed | Reason::Fault => {
-                Outcome::Failed
-            }
+            Reason::MediaTimeout
+            | Reason::NoAck
+            | Reason::AgentGone
+            | Reason::SignallingFailed
+            | Reason::Fault => Outcome::Failed,
             _ if live_since.is_none() => Outcome::NotAnswered,
             _ => Outcome::Completed,
         };

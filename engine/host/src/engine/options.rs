@@ -83,6 +83,7 @@ pub enum Refused {
 
 /// What the engine tells control.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "nearly all of them are the large one")]
 pub enum EngineEvent {
     /// From the call's shard.
     Call(Event),

@@ -1,0 +1,221 @@
+//! The brains' thread: everything that is there is done in batches, 2 ms apart at least.
+
+use std::collections::HashMap;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, TryRecvError};
+use std::time::{Duration, Instant};
+
+use mio::event::Event;
+use mio::unix::SourceFd;
+use mio::{Events, Interest, Poll, Token, Waker};
+use vox_call::pipeline::AgentLine;
+use vox_engine::AgentsBell;
+
+use super::connect::{Socket, connect};
+use super::dialect::Stop;
+use super::session::{Counts, Session, Wants};
+use super::{AgentNews, Asked};
+
+/// What the thread is told to do.
+#[derive(Debug)]
+pub(super) enum Order {
+    /// A call has a brain.
+    Open(Box<Session>),
+    /// Its socket is open, or not.
+    Connected(u64, Result<Box<Socket>, String>),
+    /// Its call is answered.
+    Live(u64, Box<AgentLine>, &'static str),
+    /// To be passed on.
+    Tell(u64, AgentNews),
+    /// Its call is over.
+    Leave(u64),
+    /// The worker stops.
+    Stop,
+}
+
+/// The thread's own.
+pub(super) struct Hub {
+    poll: Poll,
+    waker: Arc<Waker>,
+    bell: AgentsBell,
+    orders: Receiver<Order>,
+    /// For what connecting threads have to say.
+    back: Sender<Order>,
+    asked: tokio::sync::mpsc::Sender<Asked>,
+    runtime: tokio::runtime::Handle,
+    sessions: HashMap<u64, Session>,
+    counts: Arc<Counts>,
+    stopping: bool,
+}
+
+impl Hub {
+    pub(super) fn new(
+        bell: AgentsBell,
+        orders: Receiver<Order>,
+        back: Sender<Order>,
+        asked: tokio::sync::mpsc::Sender<Asked>,
+        runtime: tokio::runtime::Handle,
+        counts: Arc<Counts>,
+    ) -> io::Result<Self> {
+        let poll = Poll::new()?;
+        let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
+        let fd = bell.as_fd().as_raw_fd();
+        poll.registry().register(&mut SourceFd(&fd), BELL, Interest::READABLE)?;
+        let sessions = HashMap::new();
+        Ok(Self {
+            poll,
+            waker,
+            bell,
+            orders,
+            back,
+            asked,
+            runtime,
+            sessions,
+            counts,
+            stopping: false,
+        })
+    }
+
+    pub(super) fn waker(&self) -> Arc<Waker> {
+        self.waker.clone()
+    }
+
+    /// Until the worker stops.
+    pub(super) fn run(mut self) {
+        let mut events = Events::with_capacity(EVENTS);
+        let mut last = Instant::now();
+        while !self.stopping {
+            let idle = self.idle();
+            if let Err(error) = self.poll.poll(&mut events, idle) {
+                if error.kind() == io::ErrorKind::Interrupted {
+                    continue;
+                }
+                tracing::error!("the brains' sockets cannot be watched any more: {error}");
+                return;
+            }
+            for event in &events {
+                self.happened(event);
+            }
+            self.take_orders();
+            self.serve(Instant::now());
+            // What comes in the meantime is done together with the next.
+            let next = last + BATCH;
+            std::thread::sleep(next.saturating_duration_since(Instant::now()));
+            last = Instant::now();
+        }
+        for session in self.sessions.values_mut() {
+            session.stop(Stop::WorkerStopped);
+        }
+    }
+
+    /// How long nothing may happen.
+    fn idle(&self) -> Option<Duration> {
+        (!self.sessions.is_empty()).then_some(LOOK)
+    }
+
+    fn happened(&mut self, event: &Event) {
+        match event.token() {
+            WAKER => {}
+            BELL => self.bell.clear(),
+            Token(token) => {
+                if let Some(session) = self.sessions.get_mut(&(token as u64 - FIRST)) {
+                    session.ready(event.is_readable() || event.is_read_closed());
+                }
+            }
+        }
+    }
+
+    fn take_orders(&mut self) {
+        loop {
+            match self.orders.try_recv() {
+                Ok(order) => self.take(order),
+                Err(TryRecvError::Empty) => return,
+                Err(TryRecvError::Disconnected) => return self.stopping = true,
+            }
+        }
+    }
+
+    fn take(&mut self, order: Order) {
+        match order {
+            Order::Open(session) => {
+                let id = session.id();
+                self.connect(&session, Duration::ZERO);
+                self.sessions.insert(id, *session);
+            }
+            Order::Connected(id, socket) => {
+                let Some(session) = self.sessions.get_mut(&id) else { return };
+                if let Ok(socket) = &socket {
+                    let fd = socket.get_ref().as_raw_fd();
+                    let token = Token((id + FIRST) as usize);
+                    let interest = Interest::READABLE | Interest::WRITABLE;
+                    if let Err(error) =
+                        self.poll.registry().register(&mut SourceFd(&fd), token, interest)
+                    {
+                        return session.lost(format!("its socket cannot be watched: {error}"));
+                    }
+                }
+                session.connected(socket);
+            }
+            Order::Live(id, line, codec) => {
+                if let Some(session) = self.sessions.get_mut(&id) {
+                    session.answered(*line, codec);
+                }
+            }
+            Order::Tell(id, news) => {
+                if let Some(session) = self.sessions.get_mut(&id) {
+                    session.tell(&news);
+                }
+            }
+            Order::Leave(id) => {
+                if let Some(mut session) = self.sessions.remove(&id) {
+                    session.stop(Stop::CallEnded);
+                }
+            }
+            Order::Stop => self.stopping = true,
+        }
+    }
+
+    /// Every session's turn.
+    fn serve(&mut self, now: Instant) {
+        let mut again = vec![];
+        for session in self.sessions.values_mut() {
+            if let Some(Wants::Connection(pause)) = session.serve(now, &self.asked) {
+                again.push((session.id(), pause));
+            }
+        }
+        for (id, pause) in again {
+            if let Some(session) = self.sessions.get(&id) {
+                self.connect(session, pause);
+            }
+        }
+    }
+
+    /// On a thread that may block.
+    fn connect(&self, session: &Session, pause: Duration) {
+        let (id, plan) = (session.id(), session.plan().clone());
+        let subprotocol = session.subprotocol();
+        let (back, waker) = (self.back.clone(), self.waker.clone());
+        self.counts.connecting();
+        self.runtime.spawn_blocking(move || {
+            std::thread::sleep(pause);
+            let socket = connect(&plan.address, subprotocol, plan.limits.connect);
+            // The thread is gone when the worker stops.
+            if back.send(Order::Connected(id, socket.map(Box::new))).is_ok() {
+                let _ = waker.wake();
+            }
+        });
+    }
+}
+
+const WAKER: Token = Token(0);
+const BELL: Token = Token(1);
+/// Sessions' tokens come behind those.
+const FIRST: u64 = 2;
+/// As in the engine: a wake-up costs more than what is done in it.
+const BATCH: Duration = Duration::from_millis(2);
+/// When nothing rings: limits are looked at.
+const LOOK: Duration = Duration::from_millis(250);
+/// Sockets that a batch finds ready; more are found by the next.
+const EVENTS: usize = 1_024;

@@ -1,0 +1,131 @@
+//! What a WebSocket travels on: TCP, or TLS over it. Blocking with a deadline while it is opened,
+//! non-blocking afterwards.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::os::fd::{AsRawFd, RawFd};
+use std::time::{Duration, Instant};
+
+use rustls::{ClientConnection, StreamOwned};
+
+/// A TCP connection.
+#[derive(Debug)]
+pub(super) struct Wire {
+    tcp: TcpStream,
+    /// While it is opened: everything is to be done by then.
+    deadline: Option<Instant>,
+    /// The last read took all that was there. Saves asking once more each time.
+    drained: bool,
+}
+
+/// A connection, with or without TLS.
+#[derive(Debug)]
+pub(super) enum Stream {
+    Plain(Wire),
+    Tls(Box<StreamOwned<ClientConnection, Wire>>),
+}
+
+impl Wire {
+    pub(super) fn new(tcp: TcpStream, deadline: Instant) -> Self {
+        Self { tcp, deadline: Some(deadline), drained: false }
+    }
+
+    /// How long a blocking call may take.
+    fn limit(&self) -> io::Result<Option<Duration>> {
+        let Some(deadline) = self.deadline else { return Ok(None) };
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(ErrorKind::TimedOut.into());
+        }
+        Ok(Some(left))
+    }
+}
+
+impl Read for Wire {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        if let Some(limit) = self.limit()? {
+            self.tcp.set_read_timeout(Some(limit))?;
+            return self.tcp.read(buf);
+        }
+        if self.drained {
+            return Err(ErrorKind::WouldBlock.into());
+        }
+        let count = self.tcp.read(buf)?;
+        self.drained = count > 0 && count < buf.len();
+        Ok(count)
+    }
+}
+
+impl Write for Wire {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        if let Some(limit) = self.limit()? {
+            self.tcp.set_write_timeout(Some(limit))?;
+        }
+        self.tcp.write(buf)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.tcp.flush()
+    }
+}
+
+impl Stream {
+    /// From now on nothing blocks.
+    pub(super) fn opened(&mut self) -> io::Result<()> {
+        let wire = self.wire();
+        wire.deadline = None;
+        wire.tcp.set_nonblocking(true)
+    }
+
+    /// The kernel says that there is something to read.
+    pub(super) fn readable(&mut self) {
+        self.wire().drained = false;
+    }
+
+    /// Breaks the connection off.
+    pub(super) fn shut(&mut self) {
+        // It is on its way out anyway.
+        let _ = self.wire().tcp.shutdown(Shutdown::Both);
+    }
+
+    fn wire(&mut self) -> &mut Wire {
+        match self {
+            Self::Plain(wire) => wire,
+            Self::Tls(tls) => tls.get_mut(),
+        }
+    }
+}
+
+impl Read for Stream {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(wire) => wire.read(buf),
+            Self::Tls(tls) => tls.read(buf),
+        }
+    }
+}
+
+impl Write for Stream {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(wire) => wire.write(buf),
+            Self::Tls(tls) => tls.write(buf),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Plain(wire) => wire.flush(),
+            Self::Tls(tls) => tls.flush(),
+        }
+    }
+}
+
+impl AsRawFd for Stream {
+    fn as_raw_fd(&self) -> RawFd {
+        match self {
+            Self::Plain(wire) => wire.tcp.as_raw_fd(),
+            Self::Tls(tls) => tls.get_ref().tcp.as_raw_fd(),
+        }
+    }
+}
