@@ -98,6 +98,8 @@ pub(crate) enum Ask {
         /// In words, without secrets.
         why: String,
     },
+    /// The brain has said what was to be said before a transfer, or does not want to.
+    Announced,
     /// The brain ended the conversation, as its protocol has it.
     Left,
 }
@@ -120,10 +122,10 @@ pub(crate) enum AgentNews {
         /// To be said.
         message: String,
     },
-    /// To be said before a transfer.
+    /// A transfer comes, once what the brain says is heard ([`Ask::Announced`]).
     PreTransfer {
-        /// To be said.
-        message: String,
+        /// To be said before.
+        message: Option<String>,
     },
     /// What became of a transfer.
     Transfer {

@@ -32,7 +32,16 @@ pub(super) struct Session {
     lost: u32,
     /// Goes to control with the next turn.
     asks: VecDeque<Ask>,
+    announcing: Option<Announcing>,
     counts: Arc<Counts>,
+}
+
+/// A transfer waits for the brain to have said what it has to say.
+#[derive(Debug, Clone, Copy)]
+struct Announcing {
+    silent_since: Instant,
+    /// So long a silence is the end of it.
+    quiet: Duration,
 }
 
 /// How the socket stands.
@@ -104,7 +113,19 @@ impl Session {
     ) -> Self {
         let dialect = dialect::dialect(&plan);
         let (link, asks) = (Link::Connecting, VecDeque::new());
-        Self { id, call, plan, facts, dialect, link, live: None, lost: 0, asks, counts }
+        Self {
+            id,
+            call,
+            plan,
+            facts,
+            dialect,
+            link,
+            live: None,
+            lost: 0,
+            asks,
+            announcing: None,
+            counts,
+        }
     }
 
     pub(super) fn id(&self) -> u64 {
@@ -175,6 +196,10 @@ impl Session {
 
     /// Passes news on.
     pub(super) fn tell(&mut self, news: &AgentNews) {
+        if let AgentNews::PreTransfer { message } = news {
+            let quiet = if message.is_some() { ANNOUNCE_BEGIN } else { Duration::ZERO };
+            self.announcing = Some(Announcing { silent_since: Instant::now(), quiet });
+        }
         let Link::Up(up) = &mut self.link else { return };
         if !up.started {
             return;
@@ -185,7 +210,8 @@ impl Session {
             AgentNews::ReEngage { attempt, message } => {
                 News::ReEngage { attempt: *attempt, message }
             }
-            AgentNews::PreTransfer { message } => News::PreTransfer { message },
+            AgentNews::PreTransfer { message: Some(message) } => News::PreTransfer { message },
+            AgentNews::PreTransfer { message: None } => return,
             AgentNews::Transfer { failed } => News::Transfer { failed: failed.as_deref() },
             AgentNews::Refused { act, why } => News::Refused { act, why },
         };
@@ -199,6 +225,7 @@ impl Session {
             self.lost(why);
         }
         let wants = self.recover();
+        self.announce(now);
         while let Some(what) = self.asks.pop_front() {
             if let Err(error) = asked.try_send(Asked { call: self.call, what }) {
                 // A brain that asks faster than control can do loses its wishes, not others theirs.
@@ -272,6 +299,20 @@ impl Session {
         }
         up.flush();
         up.watch(now, self.plan.limits.idle)
+    }
+
+    /// Says when what is to be said before a transfer has been heard: the brain has begun, and then
+    /// nothing is left of it for a moment; or it does not begin, or is not there.
+    fn announce(&mut self, now: Instant) {
+        let Some(announcing) = &mut self.announcing else { return };
+        let speaks = self.live.as_ref().is_some_and(|live| live.line.queued() > 0);
+        if speaks && matches!(self.link, Link::Up(_)) {
+            let quiet = announcing.quiet.min(ANNOUNCE_PAUSE);
+            *announcing = Announcing { silent_since: now, quiet };
+        } else if now.saturating_duration_since(announcing.silent_since) >= announcing.quiet {
+            self.announcing = None;
+            self.asks.push_back(Ask::Announced);
+        }
     }
 
     /// What comes after a loss.
@@ -636,3 +677,7 @@ const WRONG_MAX: u32 = 100;
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 /// A connection that has spoken so lately works.
 const PROVEN: Duration = Duration::from_secs(1);
+/// A brain that has something to say before a transfer begins to within this,
+const ANNOUNCE_BEGIN: Duration = Duration::from_secs(4);
+/// and has said it when it is silent for so long.
+const ANNOUNCE_PAUSE: Duration = Duration::from_millis(1_200);

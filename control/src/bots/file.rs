@@ -154,6 +154,8 @@ struct BotRow {
     recording: RecordingRow,
     no_audio_seconds: Option<u32>,
     rnr_seconds: Option<u32>,
+    warning_seconds: Option<u32>,
+    pre_transfer_file: Option<String>,
     digits_on_answer: Option<String>,
 }
 
@@ -192,6 +194,8 @@ impl BotRow {
             recording: self.recording.into_config(),
             no_audio_seconds: self.no_audio_seconds.unwrap_or(default.no_audio_seconds),
             rnr_seconds: self.rnr_seconds.unwrap_or(default.rnr_seconds),
+            warning_seconds: self.warning_seconds.unwrap_or(default.warning_seconds),
+            pre_transfer_file: self.pre_transfer_file,
             digits_on_answer: self.digits_on_answer,
             session_id: default.session_id,
             webhook_url: default.webhook_url,

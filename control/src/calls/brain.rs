@@ -8,7 +8,8 @@ use vox_call::pipeline::{Agent, BargeIn, PortOptions, agent_port};
 use vox_call::{CallId, Digits, Reason};
 use vox_codecs::CodecKind;
 
-use super::Calls;
+use super::transfer::ANNOUNCEMENT;
+use super::{Calls, TransferRequest};
 use crate::agents::{Act, AgentNews, Ask, Asked, OnGone, SocketPlan, StartFacts};
 use crate::bots::AgentPlan;
 use crate::calls::CallDirection;
@@ -70,8 +71,10 @@ impl Calls {
 
     /// A prompt is over: the last one, perhaps.
     pub(super) fn played(&self, call: CallId, id: u32) {
-        if id == APOLOGY {
-            self.end(call, Reason::AgentGone);
+        match id {
+            APOLOGY => self.end(call, Reason::AgentGone),
+            ANNOUNCEMENT => self.announced(call),
+            _ => {}
         }
     }
 
@@ -82,6 +85,7 @@ impl Calls {
                 self.note(call, "agent_left", json!({}));
                 self.end(call, Reason::BotHungUp);
             }
+            Ask::Announced => self.announced(call),
             Ask::Gone { why } => self.gone(call, &why),
             Ask::Act(act) => self.act(call, act),
         }
@@ -89,10 +93,7 @@ impl Calls {
 
     fn act(&self, call: CallId, act: Act) {
         match act {
-            Act::HangUp { reason, .. } => {
-                self.note(call, "agent_hung_up", json!({"reason": reason}));
-                self.end(call, Reason::BotHungUp);
-            }
+            Act::HangUp { reason, .. } => self.hang_up_by_bot(call, reason.as_deref()),
             Act::Digits(digits) => {
                 let sent = Digits::new(&digits)
                     .ok_or_else(|| "expected 1 to 32 of 0-9 * # A-D".to_owned())
@@ -101,8 +102,9 @@ impl Calls {
             }
             Act::Play(file) => self.prompt(call, file.into(), PROMPT, "play"),
             Act::Note(facts) => self.note(call, "agent_note", facts.into()),
-            Act::Transfer { .. } => {
-                self.refused(call, "transfer", Err("this worker cannot transfer yet".into()));
+            Act::Transfer { target, reason } => {
+                let begun = self.transfer(call, TransferRequest { target, reason });
+                self.refused(call, "transfer", begun);
             }
             // The hub does these itself.
             Act::Say | Act::Mark(_) | Act::Clear | Act::Fail(_) => {}
@@ -132,7 +134,7 @@ impl Calls {
         });
     }
 
-    async fn play(&self, call: CallId, file: &Path, id: u32) -> Result<(), String> {
+    pub(super) async fn play(&self, call: CallId, file: &Path, id: u32) -> Result<(), String> {
         let rate_hz = self.0.table.with(call, |entry| entry.answered.then_some(entry.rate_hz));
         let rate_hz = rate_hz.flatten().ok_or("the call is not answered")?;
         let prompt = self.bots().prompt(file, rate_hz).await?;
@@ -150,7 +152,7 @@ impl Calls {
         });
     }
 
-    fn end(&self, call: CallId, reason: Reason) {
+    pub(super) fn end(&self, call: CallId, reason: Reason) {
         if let Err(refused) = self.engine().close(call, reason) {
             tracing::debug!(call_id = call.0, "close: {refused}");
         }

@@ -12,6 +12,7 @@ use vox_contracts::{BotConfig, CallResult};
 use super::journal::Journal;
 use super::outcome::{Ended, outcome_name, reason_name};
 use super::table::{Entry, Recording};
+use super::transfer::TransferFacts;
 use super::{CallFacts, Calls, OpenError, PUT_PAUSE, PUT_TRIES};
 
 impl Calls {
@@ -76,6 +77,7 @@ impl Calls {
             quality: entry.answered.then_some(ending.quality),
             digits: entry.digits.pressed().to_owned(),
             events: entry.journal.into_events(),
+            transfer: entry.transfer.map(TransferFacts::from).unwrap_or_default(),
             recording: recording.map(|key| (key.clone(), self.0.parts.spool.url(&key))),
             facts: entry.facts,
             bot: entry.bot,
@@ -142,6 +144,7 @@ impl Calls {
             digits: String::new(),
             events: journal.into_events(),
             recording: None,
+            transfer: TransferFacts::default(),
         };
         self.0.unfinished.send_modify(|unfinished| *unfinished += 1);
         let this = self.clone();

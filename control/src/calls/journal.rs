@@ -39,6 +39,11 @@ impl Journal {
         });
     }
 
+    /// As in the events.
+    pub(super) fn now(&self) -> String {
+        timestamp(self.began_at + self.elapsed())
+    }
+
     /// Since the call began.
     pub(super) fn elapsed(&self) -> Duration {
         self.began.elapsed()

@@ -1,12 +1,12 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use tokio::sync::{OnceCell, watch};
+use tokio::sync::{OnceCell, mpsc, watch};
 use vox_call::{CallId, Digits, MediaSession, Reason};
 use vox_codecs::CodecKind;
 use vox_engine::Refused;
 
-use super::Calls;
+use super::{Calls, Destination, Order};
 use crate::bots::AgentPlan;
 
 /// A call that holds a slot and ports. The signalling side keeps it for as long as its dialog
@@ -18,6 +18,7 @@ pub struct LiveCall {
     pub(super) plan: AgentPlan,
     pub(super) calls: Calls,
     pub(super) ended: watch::Receiver<Option<Reason>>,
+    pub(super) orders: mpsc::Receiver<Destination>,
     /// Set by the first answer.
     pub(super) agent: OnceCell<()>,
 }
@@ -71,6 +72,30 @@ impl LiveCall {
             Ok(reason) => reason.unwrap_or(Reason::Fault),
             Err(_) => Reason::WorkerStopped,
         }
+    }
+
+    /// What the signalling is to do next: end its side, or send the caller somewhere else. Nothing
+    /// is lost when the future is dropped.
+    pub async fn next_order(&mut self) -> Order {
+        let (ended, orders) = (&mut self.ended, &mut self.orders);
+        let ended = async {
+            match ended.wait_for(Option::is_some).await {
+                Ok(reason) => reason.unwrap_or(Reason::Fault),
+                Err(_) => Reason::WorkerStopped,
+            }
+        };
+        tokio::select! {
+            biased;
+            reason = ended => Order::Ended(reason),
+            Some(destination) = orders.recv() => Order::Transfer(destination),
+        }
+    }
+
+    /// What became of a transfer that was ordered: the caller is there, and the call ends as
+    /// [`Reason::Transferred`]; or it is not, for a reason in words, and the call goes on. `method`
+    /// is how it was done, for the result.
+    pub fn transferred(&self, method: &'static str, outcome: Result<(), String>) {
+        self.calls.transferred(self.call, method, outcome);
     }
 
     /// The engine's id.

@@ -1,7 +1,7 @@
 //! A worker's calls, from admission to the written result.
 //!
 //! Whoever speaks with the caller's side (SIP today) goes: [`Calls::admit`] → [`Calls::open`] →
-//! [`LiveCall::answer`] → ([`LiveCall::ended`] | [`LiveCall::close`]). Everything behind it (slot,
+//! [`LiveCall::answer`] → ([`LiveCall::next_order`] | [`LiveCall::close`]). Everything behind it (slot,
 //! media engine, recording, result) is given back by this module, whatever happens:
 //!
 //! ```text
@@ -10,6 +10,7 @@
 //! ```
 
 mod brain;
+mod destination;
 mod digits;
 mod finish;
 mod journal;
@@ -18,6 +19,7 @@ mod outcome;
 mod pump;
 mod slots;
 mod table;
+mod transfer;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,8 +35,10 @@ use crate::bots::{Bots, NoConfig};
 use crate::delivery::{Outbox, Spool};
 use crate::metrics::Counters;
 
+pub use destination::Destination;
 pub use live::{AnswerError, BadDigits, LiveCall};
 pub use slots::{Refusal, Slot, Slots};
+pub use transfer::{Order, TransferRequest};
 pub use vox_contracts::CallDirection;
 
 use table::{Entry, Table};
@@ -140,7 +144,8 @@ impl Calls {
             duration: seconds(bot.max_call_duration_seconds),
         };
         let (tell_ended, ended) = watch::channel(None);
-        let entry = Entry::new(slot, facts, bot, tell_ended);
+        let (tell_orders, orders) = mpsc::channel(1);
+        let entry = Entry::new(slot, facts, bot, tell_ended, tell_orders);
         let options = CallOptions { limits, recording: None };
         // The table is locked meanwhile: no event can arrive before its call is there and counted.
         let opened = self.0.table.insert_with(entry, || {
@@ -157,6 +162,7 @@ impl Calls {
                     plan,
                     calls: self.clone(),
                     ended,
+                    orders,
                     agent: OnceCell::new(),
                 })
             }

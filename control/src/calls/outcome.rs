@@ -13,6 +13,7 @@ use vox_rtp::DropReason;
 
 use super::CallFacts;
 use super::journal::millis;
+use super::transfer::TransferFacts;
 use crate::delivery::RecordingKey;
 
 /// What is known about a call that is over.
@@ -28,6 +29,7 @@ pub(super) struct Ended {
     pub(super) events: Vec<CallEvent>,
     /// Key and address.
     pub(super) recording: Option<(RecordingKey, String)>,
+    pub(super) transfer: TransferFacts,
 }
 
 impl Ended {
@@ -60,13 +62,13 @@ impl Ended {
             usage_metrics: Object::new(),
             pipeline_config,
             connected_event: self.facts.connected_event,
-            was_transferred: false,
-            transfer_destination: None,
-            transfer_target: None,
-            transfer_reason: None,
-            transfer_method: None,
-            transfer_at: None,
-            transfer_failed_reason: None,
+            was_transferred: self.transfer.at.is_some(),
+            transfer_destination: self.transfer.destination,
+            transfer_target: self.transfer.target,
+            transfer_reason: self.transfer.reason,
+            transfer_method: self.transfer.method,
+            transfer_at: self.transfer.at,
+            transfer_failed_reason: self.transfer.failed,
             media: self.quality.map(|quality| media(&quality, self.digits)),
         }
     }
@@ -80,6 +82,8 @@ pub(super) fn disconnected_by(reason: Reason, direction: CallDirection) -> Disco
         }
         (Reason::CallerCancelled, CallDirection::Outbound) => DisconnectedBy::NoAnswer,
         (Reason::BotHungUp, _) => DisconnectedBy::Bot,
+        (Reason::Transferred, _) => DisconnectedBy::TransferToAgent,
+        (Reason::NeverSpoke, _) => DisconnectedBy::Rnr,
         (Reason::MaxDuration, _) => DisconnectedBy::Timeout,
         (
             Reason::MediaTimeout
@@ -101,6 +105,8 @@ pub(super) const fn reason_name(reason: Reason) -> &'static str {
         Reason::CallerHungUp => "caller_hung_up",
         Reason::CallerCancelled => "caller_cancelled",
         Reason::BotHungUp => "bot_hung_up",
+        Reason::Transferred => "transferred",
+        Reason::NeverSpoke => "never_spoke",
         Reason::MaxDuration => "max_duration",
         Reason::MediaTimeout => "media_timeout",
         Reason::SetupTimeout => "setup_timeout",
@@ -192,6 +198,8 @@ mod tests {
             (Reason::CallerCancelled, Inbound, "customer"),
             (Reason::CallerCancelled, Outbound, "no_answer"),
             (Reason::BotHungUp, Inbound, "bot"),
+            (Reason::Transferred, Inbound, "transfer_to_agent"),
+            (Reason::NeverSpoke, Outbound, "RNR"),
             (Reason::MaxDuration, Inbound, "timeout"),
             (Reason::MediaTimeout, Inbound, "error"),
             (Reason::SetupTimeout, Inbound, "error"),
@@ -234,6 +242,7 @@ mod tests {
             digits: "12#".into(),
             events: Vec::new(),
             recording: RecordingKey::parse("k.wav").map(|key| (key, "file:///k.wav".into())),
+            transfer: TransferFacts::default(),
         };
         let result = serde_json::to_value(ended.into_result()).unwrap();
         assert_eq!(result["call_duration_seconds"], 1.234);

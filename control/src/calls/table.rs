@@ -3,14 +3,15 @@ use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use vox_call::{CallId, Ending, Reason};
 use vox_contracts::BotConfig;
 use vox_engine::{Opened, Refused};
 
 use super::digits::DigitLog;
 use super::journal::Journal;
-use super::{CallFacts, Slot};
+use super::transfer::Transfer;
+use super::{CallFacts, Destination, Slot};
 use crate::agents::{AgentHandle, OnGone};
 use crate::delivery::RecordingKey;
 
@@ -37,6 +38,9 @@ pub(super) struct Entry {
     pub(super) recording: Recording,
     pub(super) ending: Option<Ending>,
     pub(super) tell_ended: watch::Sender<Option<Reason>>,
+    /// To the caller's side; room for one, for there is one transfer at a time.
+    pub(super) orders: mpsc::Sender<Destination>,
+    pub(super) transfer: Option<Transfer>,
 }
 
 /// How far a call's recording is.
@@ -56,6 +60,7 @@ impl Entry {
         facts: CallFacts,
         bot: BotConfig,
         tell_ended: watch::Sender<Option<Reason>>,
+        orders: mpsc::Sender<Destination>,
     ) -> Self {
         Self {
             slot: Some(slot),
@@ -70,6 +75,8 @@ impl Entry {
             recording: Recording::None,
             ending: None,
             tell_ended,
+            orders,
+            transfer: None,
         }
     }
 

@@ -76,6 +76,12 @@ pub struct BotConfig {
     /// A caller who has not spoken for this long never will.
     #[serde(default = "default_rnr_seconds", deserialize_with = "or_rnr_seconds")]
     pub rnr_seconds: u32,
+    /// A WAV file on the worker that is played before a transfer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pre_transfer_file: Option<String>,
+    /// So long before `max_call_duration_seconds` the bot's brain is warned; 0 is never.
+    #[serde(default = "default_warning_seconds", deserialize_with = "or_warning_seconds")]
+    pub warning_seconds: u32,
     /// Digits pressed to the caller once the call is answered: a door, an extension.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digits_on_answer: Option<String>,
@@ -109,6 +115,8 @@ impl BotConfig {
             recording: RecordingConfig::default(),
             no_audio_seconds: default_no_audio_seconds(),
             rnr_seconds: default_rnr_seconds(),
+            pre_transfer_file: None,
+            warning_seconds: default_warning_seconds(),
             digits_on_answer: None,
             extra: Object::new(),
         }
@@ -288,6 +296,7 @@ defaults! {
     default_min_words_interruption, or_min_words_interruption: u32 = 3u32;
     default_no_audio_seconds, or_no_audio_seconds: u32 = 15u32;
     default_rnr_seconds, or_rnr_seconds: u32 = 30u32;
+    default_warning_seconds, or_warning_seconds: u32 = 30u32;
 }
 
 /// `null` is the type's own default.
@@ -320,6 +329,7 @@ mod tests {
         let required = ["session_id", "webhook_url"];
         let mut nulls = serde_json::to_value(BotConfig::new("s", "u")).unwrap();
         nulls["digits_on_answer"] = Value::Null;
+        nulls["pre_transfer_file"] = Value::Null;
         for (name, value) in nulls.as_object_mut().unwrap() {
             if !required.contains(&name.as_str()) {
                 *value = Value::Null;

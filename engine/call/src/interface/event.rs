@@ -125,6 +125,10 @@ pub enum Reason {
     CallerCancelled,
     /// The agent's side ended it.
     BotHungUp,
+    /// The caller is at the place that the agent sent it to.
+    Transferred,
+    /// Picked up, and never spoke.
+    NeverSpoke,
     /// `max_call_duration_seconds` passed.
     MaxDuration,
     /// No media for `no_audio_seconds`: a phantom.
