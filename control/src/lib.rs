@@ -8,6 +8,7 @@
 //! - [`bots`]: who answers, from the Backend or a `bots.toml`.
 //! - [`agents`]: brains on the other end of calls, over WebSockets.
 //! - [`delivery`]: results and recordings on their way out, never lost.
+//! - [`telephony`]: calls that come as WebSockets.
 //! - [`http`], [`metrics`]: what others can ask.
 //!
 //! What this crate does not do: media (the engine's), durable records (the Backend's).
@@ -21,6 +22,7 @@ pub mod http;
 pub mod metrics;
 pub mod run;
 pub mod sip;
+pub mod telephony;
 
 use std::collections::HashMap;
 use std::ffi::OsString;

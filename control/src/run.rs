@@ -20,6 +20,7 @@ use crate::http::{Desk, HttpServer};
 use crate::metrics::{Counters, Metrics};
 use crate::sip::sdp::{MediaPolicy, Prefer};
 use crate::sip::{SipConfig, SipServer};
+use crate::telephony::Telephony;
 
 /// A worker that takes calls.
 pub struct Worker {
@@ -72,7 +73,9 @@ impl Worker {
             spool.clone(),
             sip.counter(),
         );
-        let desk = Desk::new(&config.worker, &config.http, slots, metrics);
+        let telephony = Telephony::new(calls.clone(), (*counters).clone());
+        let desk =
+            Desk::new(&config.worker, &config.http, slots, metrics).with_telephony(telephony);
         let http = HttpServer::start(&config.http, desk).await?;
         Ok(Self { calls, sip, http, outbox, spool, names, _lock: lock })
     }

@@ -46,21 +46,29 @@ impl Backend {
             Some(number) => self.lookup(&number).await?,
             None => facts.dialed.clone(),
         };
+        self.config_of(&bot_id, facts).await
+    }
+
+    pub(super) async fn config_of(
+        &self,
+        bot_id: &str,
+        facts: &CallFacts,
+    ) -> Result<BotConfig, NoConfig> {
         let event = serde_json::to_string(&facts.connected_event).unwrap_or_default();
         let config_url = parse(&self.config_url)?;
         let mut url = config_url.clone();
         if let Ok(mut path) = url.path_segments_mut() {
-            path.push(&bot_id);
+            path.push(bot_id);
         }
         url.query_pairs_mut()
-            .append_pair("caller_id", &facts.caller)
+            .append_pair("caller_id", facts.customer())
             .append_pair("stream_id", &facts.stream_id)
             .append_pair("connected_event", &event);
         let (status, body) = self.fetch(url).await?;
         match status {
             StatusCode::OK => read_config(&config_url, &body),
             StatusCode::FORBIDDEN => Err(OpenError::Forbidden.into()),
-            StatusCode::NOT_FOUND => Err(OpenError::NoSuchBot(bot_id).into()),
+            StatusCode::NOT_FOUND => Err(OpenError::NoSuchBot(bot_id.to_owned()).into()),
             _ => Err(refusal("config fetch", status, &body).into()),
         }
     }

@@ -65,6 +65,17 @@ impl Bots {
         }
     }
 
+    /// The bot of this id, for this call.
+    pub async fn config_of(&self, bot_id: &str, facts: &CallFacts) -> Result<BotConfig, NoConfig> {
+        match &self.source {
+            Source::Backend(backend) => backend.config_of(bot_id, facts).await,
+            Source::File(file) => {
+                let no_such_bot = || OpenError::NoSuchBot(bot_id.to_owned()).into();
+                file.config(bot_id).ok_or_else(no_such_bot)
+            }
+        }
+    }
+
     /// What the bot's agent needs, checked: prompt files are there and can be read.
     pub async fn plan(&self, bot: &BotConfig) -> Result<AgentPlan, OpenError> {
         file::check_limits(bot).map_err(OpenError::BadBot)?;

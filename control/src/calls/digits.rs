@@ -5,7 +5,7 @@ use std::time::Duration;
 pub(super) enum Heard {
     /// In the media, as event or tone; the engine has already made one of these two.
     Media,
-    /// By SIP INFO.
+    /// By SIP INFO or a message of a telephony socket.
     Signalling,
 }
 

@@ -59,6 +59,16 @@ impl LiveCall {
         self.calls.digit_from_signalling(self.call, digit, duration);
     }
 
+    /// The caller pressed a key and a telephony socket said so.
+    pub fn digit_from_socket(&self, digit: char, duration: Duration) {
+        self.calls.digit_from_socket(self.call, digit, duration);
+    }
+
+    /// Writes down what happened, for the call's result.
+    pub fn note(&self, event: &str, facts: vox_contracts::Object) {
+        self.calls.note(self.call, event, facts.into());
+    }
+
     /// Sends digits to the caller.
     pub fn send_digits(&self, digits: &str) -> Result<(), BadDigits> {
         let digits = Digits::new(digits).ok_or(BadDigits::NotDtmf)?;

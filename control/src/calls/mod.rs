@@ -109,7 +109,28 @@ impl Calls {
     /// Fetches the bot's config and opens the call in the engine. On an error the slot is free
     /// again, and a result is written when a session was already created for the call.
     pub async fn open(&self, slot: Slot, facts: CallFacts) -> Result<LiveCall, OpenError> {
-        let opened = match self.0.parts.bots.config(&facts).await {
+        let config = self.0.parts.bots.config(&facts).await;
+        self.open_with(slot, facts, config).await
+    }
+
+    /// [`open`](Self::open) for a peer that names the bot itself, whatever number was dialled.
+    pub async fn open_bot(
+        &self,
+        slot: Slot,
+        bot_id: &str,
+        facts: CallFacts,
+    ) -> Result<LiveCall, OpenError> {
+        let config = self.0.parts.bots.config_of(bot_id, &facts).await;
+        self.open_with(slot, facts, config).await
+    }
+
+    async fn open_with(
+        &self,
+        slot: Slot,
+        facts: CallFacts,
+        config: Result<BotConfig, NoConfig>,
+    ) -> Result<LiveCall, OpenError> {
+        let opened = match config {
             Ok(bot) => self.open_for(slot, facts.clone(), bot).await,
             Err(NoConfig { error, session: Some(bot) }) => {
                 Err(self.never_opened(facts.clone(), *bot, error))
@@ -253,6 +274,16 @@ pub struct CallFacts {
     pub stream_id: String,
     /// Fields the peer passed along for the bot (for SIP: none, or its X- headers).
     pub connected_event: serde_json::Map<String, serde_json::Value>,
+}
+
+impl CallFacts {
+    /// The party that is not the bot.
+    pub fn customer(&self) -> &str {
+        match self.direction {
+            CallDirection::Inbound => &self.caller,
+            CallDirection::Outbound => &self.dialed,
+        }
+    }
 }
 
 /// Why an admitted call was not opened.

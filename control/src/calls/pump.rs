@@ -167,6 +167,10 @@ impl Calls {
         self.digit(call, digit, duration, Heard::Signalling, "info");
     }
 
+    pub(super) fn digit_from_socket(&self, call: CallId, digit: char, duration: Duration) {
+        self.digit(call, digit, duration, Heard::Signalling, "socket");
+    }
+
     fn digit(&self, call: CallId, digit: char, duration: Duration, heard: Heard, source: &str) {
         self.0.table.with(call, |entry| {
             if entry.digits.report(digit, heard, entry.elapsed()) {

@@ -5,6 +5,7 @@
 //! | `GET /health` | | this worker |
 //! | `GET /health/fleet` | | all workers of this host |
 //! | `GET /metrics` | | Prometheus text |
+//! | `WS /ws/{bot_id}`, `WS /exotel/{bot_id}` | | a call ([`telephony`](crate::telephony)) |
 //! | `GET /recordings/{key}` | yes | a recording that is still on this machine, `Range` |
 //!
 //! Whatever is refused has a JSON body: `{"detail":"not_found"}`.
@@ -18,6 +19,7 @@ mod range;
 mod recordings;
 mod secret;
 mod socket;
+mod sockets;
 mod stall;
 
 use std::io;
@@ -41,6 +43,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use crate::calls::Slots;
 use crate::config::{HttpConfig, Secret, WorkerConfig};
 use crate::metrics::{self, Metrics};
+use crate::telephony::Telephony;
 
 use connections::Limits;
 use socket::SocketFile;
@@ -59,6 +62,7 @@ pub struct Desk {
     rounds: Semaphore,
     /// Each spool stands before the store that its recordings are moved to.
     recording_dirs: Vec<PathBuf>,
+    telephony: Option<Telephony>,
 }
 
 impl Desk {
@@ -76,7 +80,13 @@ impl Desk {
             recording_dirs: data_dirs
                 .flat_map(|dir| ["spool", "recordings"].map(|name| dir.join(name)))
                 .collect(),
+            telephony: None,
         }
+    }
+
+    /// Also takes calls that come as WebSockets.
+    pub fn with_telephony(self, telephony: Telephony) -> Self {
+        Self { telephony: Some(telephony), ..self }
     }
 }
 
@@ -194,6 +204,8 @@ fn router(desk: Desk) -> Router {
         .route("/health", get(health::worker))
         .route("/health/fleet", get(health::fleet))
         .route("/metrics", get(show_metrics))
+        .route("/ws/{bot_id}", get(sockets::generic))
+        .route("/exotel/{bot_id}", get(sockets::exotel))
         .merge(guarded)
         .fallback(async || refusal(StatusCode::NOT_FOUND, "not_found"))
         .method_not_allowed_fallback(async || {

@@ -17,6 +17,10 @@ pub(super) struct Counts {
     pub(super) recordings: u64,
     pub(super) recorded: Duration,
     pub(super) overruns: u64,
+    /// What telephony sockets sent that cannot be used, by reason.
+    pub(super) telephony_wrong: BTreeMap<&'static str, u64>,
+    /// Audio messages and frames that telephony sockets lost, by whose they were.
+    pub(super) telephony_dropped: BTreeMap<&'static str, u64>,
 }
 
 impl Counters {
@@ -39,6 +43,18 @@ impl Counters {
         counts.overruns += overruns;
     }
 
+    /// A telephony socket brought what cannot be used. `reason` is a word of the code's own.
+    pub fn telephony_wrong(&self, reason: &'static str) {
+        *self.lock().telephony_wrong.entry(reason).or_default() += 1;
+    }
+
+    /// Audio that came too fast (`caller`), or that the peer was too slow to read (`bot`).
+    pub fn telephony_dropped(&self, whose: &'static str, frames: u64) {
+        if frames > 0 {
+            *self.lock().telephony_dropped.entry(whose).or_default() += frames;
+        }
+    }
+
     pub(super) fn read(&self) -> Counts {
         self.lock().clone()
     }
@@ -56,6 +72,8 @@ impl Default for Counts {
             recordings: 0,
             recorded: Duration::ZERO,
             overruns: 0,
+            telephony_wrong: [("bad_json", 0), ("broken_off", 0)].into(),
+            telephony_dropped: [("bot", 0), ("caller", 0)].into(),
         }
     }
 }

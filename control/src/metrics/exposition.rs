@@ -34,6 +34,7 @@ impl<R: Fn() -> Readings + Send + Sync + 'static> Collector for Exposition<R> {
         page.process(self.started)?;
         page.capacity(&readings)?;
         page.calls(&self.counters.read())?;
+        page.telephony(&self.counters.read())?;
         page.sip(readings.sip)?;
         page.engine(&readings.engine)?;
         page.packets(&readings.engine)?;
@@ -99,6 +100,25 @@ impl Page<'_> {
             "recording_overruns",
             "20 ms frames that are silence in a recording because the disk was too slow",
             counts.overruns,
+        )
+    }
+
+    fn telephony(&mut self, counts: &Counts) -> fmt::Result {
+        let wrong = counts.telephony_wrong.iter();
+        let wrong = wrong.map(|(reason, count)| ([("reason", *reason)], ConstCounter::new(*count)));
+        self.each(
+            "telephony_refused",
+            "What telephony sockets brought that cannot be used, by reason",
+            wrong,
+        )?;
+        let dropped = counts.telephony_dropped.iter();
+        let dropped =
+            dropped.map(|(whose, count)| ([("whose", *whose)], ConstCounter::new(*count)));
+        self.each(
+            "telephony_audio_dropped",
+            "Messages of audio lost on telephony sockets: the caller's when a peer sends far faster \
+             than real time (20 ms each), the bot's when it does not read",
+            dropped,
         )
     }
 
