@@ -206,6 +206,17 @@ impl Decoder {
         }
     }
 
+    /// The part that every good packet is noted in, for who can have it fetched ahead of its turn.
+    /// None for Opus: libopus keeps its own.
+    pub fn concealer(&self) -> Option<&Concealer> {
+        match &self.state {
+            DecoderState::G711(_, concealer)
+            | DecoderState::G722(_, concealer)
+            | DecoderState::L16(concealer) => Some(concealer),
+            DecoderState::Opus(_) => None,
+        }
+    }
+
     /// Whether `next`, the packet after a lost one, carries a copy of the lost one (Opus in-band FEC).
     pub fn has_fec(&self, next: &[u8]) -> bool {
         self.kind == CodecKind::Opus && opus::has_fec(next)

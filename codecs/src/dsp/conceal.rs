@@ -16,8 +16,11 @@ use super::to_pcm;
 pub struct Concealer {
     samples_per_ms: usize,
     search: PeriodSearch,
-    /// What was played last, newest at the end: concealment included.
+    /// What was played last, concealment included: a ring whose oldest sample is at `oldest`, so
+    /// that a good frame costs no more than writing it down.
     history: Box<[i16]>,
+    /// In `0..history.len()`.
+    oldest: usize,
     /// The history as it was when the loss began.
     heard: Box<[f32]>,
     /// Samples concealed since the last good one; 0 when nothing is missing.
@@ -42,6 +45,7 @@ impl Concealer {
             samples_per_ms,
             search: PeriodSearch::new(samples_per_ms),
             history: vec![0; kept].into_boxed_slice(),
+            oldest: 0,
             heard: vec![0.0; kept].into_boxed_slice(),
             lost: 0,
             repeat: PitchLoop { period: longest, cycles: 1, at: 0 },
@@ -74,7 +78,8 @@ impl Concealer {
 
     /// Looks at what was heard and sets the repetition up.
     fn begin(&mut self) {
-        for (heard, played) in self.heard.iter_mut().zip(&self.history) {
+        let (newer, older) = self.history.split_at(self.oldest);
+        for (heard, played) in self.heard.iter_mut().zip(older.iter().chain(newer)) {
             *heard = f32::from(*played);
         }
         let period = self.search.period(&self.heard);
@@ -115,10 +120,11 @@ impl Concealer {
     }
 
     fn remember(&mut self, pcm: &[i16]) {
-        let new = pcm.len().min(self.history.len());
-        let keep = self.history.len() - new;
-        self.history.copy_within(new.., 0);
-        self.history[keep..].copy_from_slice(&pcm[pcm.len() - new..]);
+        let new = &pcm[pcm.len().saturating_sub(self.history.len())..];
+        let (front, back) = new.split_at(new.len().min(self.history.len() - self.oldest));
+        self.history[self.oldest..][..front.len()].copy_from_slice(front);
+        self.history[..back.len()].copy_from_slice(back);
+        self.oldest = (self.oldest + new.len()) % self.history.len();
     }
 }
 

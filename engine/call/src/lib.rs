@@ -21,4 +21,4 @@ pub mod shard;
 
 pub use interface::*;
 pub use quality::Quality;
-pub use shard::{Call, Counters, Shard};
+pub use shard::{Call, Coming, Counters, Shard};

@@ -26,6 +26,11 @@ pub trait PacketMemory {
     fn acquire(&mut self) -> Option<TxSlot>;
     /// The whole of a send slot (at least 1,472 bytes).
     fn slot(&mut self, slot: &TxSlot) -> &mut [u8];
+    /// Says that this will be looked at soon. A call's data has left the caches when its turn comes
+    /// again; a host that fetches it meanwhile spares the core the wait. Only a hint.
+    fn expect<T: ?Sized>(&self, _soon: &T) {}
+    /// The same for the bytes of a received datagram.
+    fn expect_received(&self, _buf: &RxBuf) {}
     /// Gives back a slot that nothing was sent from.
     fn discard(&mut self, slot: TxSlot);
 }

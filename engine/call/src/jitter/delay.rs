@@ -1,7 +1,7 @@
 //! How late packets come, and how long the buffer should therefore wait for them.
 use std::time::Duration;
 
-use crate::MediaTime;
+use crate::{MediaTime, PacketMemory};
 
 /// Learns the network's delay and sets the target from it.
 ///
@@ -59,7 +59,7 @@ impl DelayEstimator {
     pub(super) fn restart(&mut self) {
         self.floor = Floor::new();
         self.lateness.clear();
-        self.peaks = Peaks::default();
+        self.peaks.clear();
         self.last = None;
         self.event = None;
         self.target_us = TARGET_MIN_US;
@@ -83,6 +83,12 @@ impl DelayEstimator {
             self.lateness.add(lateness_us, spacing_us);
             self.aim(arrived_us);
         }
+    }
+
+    /// Tells `memory` which counts the next packet will touch, if it is like most.
+    pub(super) fn expect_counts(&self, memory: &impl PacketMemory) {
+        memory.expect(&self.lateness.weights[self.lateness.bin]);
+        memory.expect(&self.jitter.bins[0]);
     }
 
     /// Transit of the fastest packet lately; `None` before the first.
@@ -277,16 +283,24 @@ impl Histogram {
 #[derive(Debug, Default)]
 struct Peaks {
     /// Arrival and lateness; the oldest is overwritten.
-    recent: [(i64, i64); 8],
+    recent: Box<[(i64, i64); 8]>,
     at: usize,
+    /// When the latest came; without a recent one the others need no look.
+    latest_us: i64,
 }
 
 impl Peaks {
     /// Peaks further apart than this have nothing to do with each other.
     const SPAN_US: i64 = 4_000_000;
 
+    fn clear(&mut self) {
+        *self.recent = Default::default();
+        (self.at, self.latest_us) = (0, 0);
+    }
+
     fn add(&mut self, now_us: i64, lateness_us: i64) {
         self.recent[self.at] = (now_us, lateness_us);
+        self.latest_us = now_us;
         self.at = (self.at + 1) % self.recent.len();
     }
 
@@ -298,6 +312,9 @@ impl Peaks {
 
     /// The lateness that was reached at least twice lately; one peak alone says nothing.
     fn repeated_us(&self, now_us: i64) -> i64 {
+        if now_us - self.latest_us >= Self::SPAN_US {
+            return 0;
+        }
         let (mut highest, mut second) = (0, 0);
         for &(_, lateness) in self.recent.iter().filter(|(at, _)| now_us - at < Self::SPAN_US) {
             if lateness > highest {

@@ -164,6 +164,43 @@ impl JitterBuffer {
         playout.play(playout::Tick { now, ring, delay, stats, decoder, memory }, pcm)
     }
 
+    /// Tells `memory` what filing a packet will touch here.
+    pub fn expect_datagram(&self, memory: &impl PacketMemory) {
+        memory.expect(&self.timeline);
+        memory.expect(&self.delay);
+        memory.expect(&self.ring);
+        memory.expect(&self.probation);
+        memory.expect(&self.stats.filed);
+    }
+
+    /// Tells `memory` what playing will touch here.
+    pub fn expect_turn(&self, memory: &impl PacketMemory) {
+        memory.expect(&self.playout);
+        memory.expect(&self.delay);
+        memory.expect(&self.ring);
+    }
+
+    /// Tells `memory` what filing the next packet will touch behind the pointers here.
+    pub fn expect_file(&self, memory: &impl PacketMemory) {
+        self.delay.expect_counts(memory);
+        if let Some(number) = self.timeline.newest_number() {
+            self.ring.expect(number + 1, memory);
+        }
+    }
+
+    /// Tells `memory` what playing will touch behind the pointers here.
+    pub fn expect_play(&self, memory: &impl PacketMemory) {
+        self.ring.expect(self.ring.head(), memory);
+        self.playout.expect(memory);
+    }
+
+    /// Tells `memory` that the next packet's payload will be read.
+    pub fn expect_packet(&self, memory: &impl PacketMemory) {
+        if let Some((_, filed)) = self.ring.next() {
+            memory.expect_received(&filed.payload);
+        }
+    }
+
     /// Gives up the oldest packet that waits; whether there was one.
     pub fn shed(&mut self, memory: &mut impl PacketMemory) -> bool {
         let Some((missing, filed)) = self.ring.take() else { return false };

@@ -42,8 +42,8 @@ pub(super) struct Playout {
     pace: Pace,
     redundancy: Redundancy,
     /// For 8 and 16 kHz: a change of codec must not allocate.
-    stretchers: [Stretcher; 2],
-    noise: ComfortNoise,
+    stretchers: Box<[Stretcher; 2]>,
+    noise: Box<ComfortNoise>,
     /// The sender described the background of this pause.
     noise_is_on: bool,
     tally: Tally,
@@ -77,8 +77,8 @@ impl Playout {
             grid: frame,
             pace: Pace::default(),
             redundancy: Redundancy::default(),
-            stretchers: [Stretcher::new(8_000), Stretcher::new(16_000)],
-            noise: ComfortNoise::new(rate_hz),
+            stretchers: Box::new([8_000, 16_000].map(Stretcher::new)),
+            noise: Box::new(ComfortNoise::new(rate_hz)),
             noise_is_on: false,
             tally: Tally::default(),
         }
@@ -99,7 +99,7 @@ impl Playout {
         self.broken = false;
         self.pace = Pace::default();
         self.redundancy = Redundancy::default();
-        self.noise = ComfortNoise::new(rate_hz);
+        *self.noise = ComfortNoise::new(rate_hz);
         self.noise_is_on = false;
     }
 
@@ -130,6 +130,13 @@ impl Playout {
         }
         self.hand_out(pcm);
         played.unwrap_or(self.made)
+    }
+
+    /// Tells `memory` what the next 20 ms will touch behind the pointers here.
+    pub(super) fn expect(&self, memory: &impl PacketMemory) {
+        if let Some(used) = self.pending.get(..self.len.max(self.frame)) {
+            memory.expect(used);
+        }
     }
 
     /// Whether any packet was taken yet.

@@ -2,7 +2,7 @@
 use vox_rtp::DropReason;
 
 use super::Content;
-use crate::{MediaTime, RxBuf};
+use crate::{MediaTime, PacketMemory, RxBuf};
 
 /// A packet in the ring.
 #[derive(Debug)]
@@ -87,6 +87,11 @@ impl Ring {
             self.behind |= 1 << back;
         }
         number > self.first
+    }
+
+    /// Tells `memory` that the place of packet `number` is needed.
+    pub(super) fn expect(&self, number: i64, memory: &impl PacketMemory) {
+        memory.expect(&self.slots[index(number)]);
     }
 
     /// The first packet that waits, and how many before it are missing.

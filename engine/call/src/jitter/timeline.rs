@@ -57,6 +57,11 @@ impl Timeline {
         Some(position + i64::from(time.since(anchor)) * self.rate_hz / self.clock_hz)
     }
 
+    /// The number of the newest packet.
+    pub(super) fn newest_number(&self) -> Option<i64> {
+        self.newest.map(|newest| newest.number)
+    }
+
     /// The position of the newest packet with audio.
     pub(super) fn newest_position(&self) -> Option<i64> {
         self.anchor.map(|(_, position)| position)

@@ -10,7 +10,7 @@ use crate::Digits;
 /// Presses digits one after another, as telephone-events or as tones.
 #[derive(Debug)]
 pub(crate) struct Keypad {
-    queue: [u8; QUEUE],
+    queue: Box<[u8; QUEUE]>,
     /// In `0..=QUEUE`.
     len: usize,
     press: Option<Press>,
@@ -39,8 +39,8 @@ pub(crate) enum Turn {
 }
 
 impl Keypad {
-    pub(crate) const fn new() -> Self {
-        Self { queue: [0; QUEUE], len: 0, press: None }
+    pub(crate) fn new() -> Self {
+        Self { queue: Box::new([0; QUEUE]), len: 0, press: None }
     }
 
     /// Queues digits; all of them, or none (`false`) when they do not fit.

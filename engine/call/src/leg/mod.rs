@@ -35,7 +35,8 @@ pub(crate) struct Leg {
     latch: Latch,
     pub(crate) sender: Sender,
     pub(crate) keypad: Keypad,
-    presses: EventReceiver,
+    /// Apart, as is all that a packet of audio has no use for.
+    presses: Box<EventReceiver>,
     rtcp: Rtcp,
     inbound: Inbound,
     /// What the host has not been told yet of its sockets, RTP and RTCP.
@@ -61,11 +62,28 @@ impl Leg {
             latch: Latch::new(nowhere),
             sender: Sender::new(&mut random),
             keypad: Keypad::new(),
-            presses: EventReceiver::new(ClockRate::HZ_8000),
+            presses: Box::new(EventReceiver::new(ClockRate::HZ_8000)),
             rtcp: Rtcp::new(cname, random),
             inbound: Inbound::default(),
             filters: [None; 2],
         }
+    }
+
+    /// Tells `memory` what sorting a datagram will touch.
+    pub(crate) fn expect_datagram(&self, memory: &impl PacketMemory) {
+        memory.expect(&self.latch);
+        memory.expect(&self.inbound);
+        memory.expect(&self.filters);
+        self.rtcp.expect_packet(memory);
+    }
+
+    /// Tells `memory` what a turn will touch.
+    pub(crate) fn expect_turn(&self, memory: &impl PacketMemory) {
+        memory.expect(&self.latch);
+        memory.expect(&self.sender);
+        memory.expect(&self.keypad);
+        memory.expect(&self.filters);
+        self.rtcp.expect_turn(memory);
     }
 
     /// Sorts an RTP datagram.
@@ -133,7 +151,7 @@ impl Leg {
     pub(crate) fn restart(&mut self, clock_hz: u32) {
         let clock = ClockRate::new(clock_hz).unwrap_or(ClockRate::HZ_8000);
         self.rtcp.restart(clock);
-        self.presses = EventReceiver::new(clock);
+        *self.presses = EventReceiver::new(clock);
     }
 
     /// The presses that begin with a telephone-event packet. One that holds more than

@@ -132,6 +132,16 @@ impl Rtcp {
         Ok(told)
     }
 
+    /// Tells `memory` what an RTP packet will touch.
+    pub(crate) fn expect_packet(&self, memory: &impl PacketMemory) {
+        memory.expect(&self.reception);
+    }
+
+    /// Tells `memory` what a turn without a report will touch.
+    pub(crate) fn expect_turn(&self, memory: &impl PacketMemory) {
+        memory.expect(&self.next);
+    }
+
     /// Round trip by the peer's last report.
     pub(crate) fn rtt(&self) -> Option<Duration> {
         self.rtt

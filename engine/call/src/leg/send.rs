@@ -19,8 +19,9 @@ pub(crate) struct Sender {
     shift: i64,
     /// RFC 3551 §4.1: the next packet begins a talkspurt.
     marker: bool,
-    /// Audio that waits for its packet to be full, at the codec's rate.
-    pcm: [i16; MAX_PACKET_SAMPLES],
+    /// Audio that waits for its packet to be full, at the codec's rate. Apart: packets of 20 ms do
+    /// without it.
+    pcm: Box<[i16; MAX_PACKET_SAMPLES]>,
     /// In `0..MAX_PACKET_SAMPLES`.
     filled: usize,
     /// Timestamp of the first of them.
@@ -54,7 +55,7 @@ impl Sender {
             time,
             shift: 0,
             marker: true,
-            pcm: [0; MAX_PACKET_SAMPLES],
+            pcm: Box::new([0; MAX_PACKET_SAMPLES]),
             filled: 0,
             began: time,
         }

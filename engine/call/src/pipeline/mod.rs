@@ -6,11 +6,11 @@ mod tap;
 
 use std::time::Duration;
 
-use vox_codecs::dsp::level::{energy, level_dbov};
+use vox_codecs::dsp::level::energy;
 use vox_codecs::tones::DtmfDetector;
 
-use crate::MediaTime;
 use crate::quality::ResponseClock;
+use crate::{MediaTime, PacketMemory};
 pub use agent::{Agent, Prompt};
 pub(crate) use agent::{PlayedOut, Player};
 pub use port::{
@@ -24,8 +24,8 @@ pub(crate) struct Pipeline {
     agent: Box<Agent>,
     prompt: Option<(u32, Player)>,
     recording: Option<Recording>,
-    /// For 8 and 16 kHz.
-    detectors: [DtmfDetector; 2],
+    /// For 8 and 16 kHz. Apart: most calls have no use for them.
+    detectors: Box<[DtmfDetector; 2]>,
     speech: Duration,
     responses: ResponseClock,
 }
@@ -73,7 +73,7 @@ impl Pipeline {
             agent: Box::new(Agent::silent()),
             prompt: None,
             recording: tap.map(|tap| Recording { tap, from: 0 }),
-            detectors: [8_000, 16_000].map(DtmfDetector::new),
+            detectors: Box::new([8_000, 16_000].map(DtmfDetector::new)),
             speech: Duration::ZERO,
             responses: ResponseClock::new(),
         }
@@ -114,7 +114,7 @@ impl Pipeline {
 
     /// Takes note of 20 ms that really came from the caller.
     pub(crate) fn hear(&mut self, caller: &[i16]) {
-        if level_dbov(caller) >= SPEECH_DBOV {
+        if is_loud(caller) {
             self.speech += FRAME;
         }
     }
@@ -142,8 +142,7 @@ impl Pipeline {
     /// Takes note of what an agent elsewhere said in this tick, which is in `agent`.
     pub(crate) fn follow(&mut self, now: MediaTime, agent: &[i16]) {
         let Some(waited) = self.agent.waited() else { return };
-        let loud = energy(agent) >= SPEECH_MEAN_SQUARE * agent.len() as u64;
-        self.responses.said(now, waited.filter(|_| loud));
+        self.responses.said(now, waited.filter(|_| is_loud(agent)));
     }
 
     /// How long the caller waits for the agent.
@@ -166,6 +165,22 @@ impl Pipeline {
         Spoken { prompt: ended.and_then(|_| self.stop_prompt()), agent: None }
     }
 
+    /// Tells `memory` what the next 20 ms will touch here.
+    pub(crate) fn expect_turn(&self, memory: &impl PacketMemory) {
+        memory.expect(&self.agent);
+        memory.expect(&self.recording);
+        memory.expect(&self.speech);
+        memory.expect(&self.prompt);
+    }
+
+    /// Tells `memory` what the next 20 ms will touch behind the pointers here.
+    pub(crate) fn expect(&self, memory: &impl PacketMemory) {
+        memory.expect(&*self.agent);
+        if let Some(recording) = &self.recording {
+            memory.expect(&*recording.tap);
+        }
+    }
+
     /// Records what was heard and really sent in the call's frame `frame`.
     pub(crate) fn tap(&mut self, frame: u32, rate_hz: u32, caller: &[i16], agent: &[i16]) {
         if let Some(Recording { tap, from }) = &mut self.recording {
@@ -179,8 +194,12 @@ impl Pipeline {
     }
 }
 
+/// Whether a frame is as loud as speech.
+fn is_loud(pcm: &[i16]) -> bool {
+    energy(pcm) >= SPEECH_MEAN_SQUARE * pcm.len() as u64
+}
+
 const FRAME: Duration = Duration::from_millis(20);
-/// The mean of the squared samples at [`SPEECH_DBOV`].
+/// The mean of the squared samples at −45 dBov: above the noise of a quiet room on a headset, below
+/// soft speech.
 const SPEECH_MEAN_SQUARE: u64 = 33_952;
-/// Above the noise of a quiet room on a headset, below soft speech.
-const SPEECH_DBOV: i8 = -45;

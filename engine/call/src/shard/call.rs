@@ -133,6 +133,48 @@ impl Call {
         }
     }
 
+    /// Tells `memory` what a datagram will touch, in the call itself.
+    pub(super) fn expect_datagram(&self, memory: &impl PacketMemory) {
+        memory.expect(&self.state);
+        self.media.leg.expect_datagram(memory);
+        self.media.jitter.expect_datagram(memory);
+    }
+
+    /// The same, behind the call's pointers.
+    pub(super) fn expect_filing(&self, memory: &impl PacketMemory) {
+        if let State::Live(live) = &self.state {
+            live.expect_session(memory);
+        }
+        self.media.jitter.expect_file(memory);
+    }
+
+    /// Tells `memory` what a turn will touch, in the call itself.
+    pub(super) fn expect_turn(&self, memory: &impl PacketMemory) {
+        memory.expect(&self.state);
+        memory.expect(&self.next_frame);
+        memory.expect(&self.limits);
+        self.media.leg.expect_turn(memory);
+        self.media.jitter.expect_turn(memory);
+        self.media.pipeline.expect_turn(memory);
+    }
+
+    /// The same, behind the call's pointers.
+    pub(super) fn expect_frame(&self, memory: &impl PacketMemory) {
+        if let State::Live(live) = &self.state {
+            live.expect_session(memory);
+        }
+        self.media.jitter.expect_play(memory);
+        self.media.pipeline.expect(memory);
+    }
+
+    /// The same, one pointer further on.
+    pub(super) fn expect_audio(&self, memory: &impl PacketMemory) {
+        if let State::Live(live) = &self.state {
+            live.expect_decoder(memory);
+        }
+        self.media.jitter.expect_packet(memory);
+    }
+
     /// It plays in another slice from now on.
     pub(super) fn moved(&mut self, to: Moved) {
         self.slice = to.slice;

@@ -3,7 +3,7 @@ use super::ledger::Lent;
 use super::outbox::Outbox;
 use crate::leg::Destination;
 use crate::pipeline::PromptOver;
-use crate::{CallId, Component, Event, LegKey, MediaTime, Output, PacketMemory, TxSlot};
+use crate::{CallId, Component, Event, LegKey, MediaTime, PacketMemory, TxSlot};
 
 /// What a call works with while the shard has it in hand.
 pub(crate) struct Context<'a, M> {
@@ -18,15 +18,15 @@ pub(crate) struct Context<'a, M> {
 impl<M: PacketMemory> Context<'_, M> {
     /// The call is in the table, the host may start to receive.
     pub(crate) fn listen(&mut self) {
-        self.outbox.push(Output::Listen { call: self.call, leg: self.leg });
+        self.outbox.listen(self.call, self.leg);
     }
 
     pub(crate) fn event(&mut self, event: Event) {
-        self.outbox.push(Output::Event(event));
+        self.outbox.event(event);
     }
 
     pub(crate) fn connect(&mut self, component: Component, peer: Option<std::net::SocketAddr>) {
-        self.outbox.push(Output::Connect { leg: self.leg, component, peer });
+        self.outbox.connect(self.leg, component, peer);
     }
 
     /// `len` bytes in an acquired slot are to be sent.
@@ -38,7 +38,7 @@ impl<M: PacketMemory> Context<'_, M> {
         };
         // A slot is at most a few thousand bytes long.
         let len = len as u16;
-        self.outbox.push(Output::Send { leg: self.leg, component, slot, len, to });
+        self.outbox.send(self.leg, component, slot, len, to);
     }
 
     /// A prompt came to its end, or was broken off.

@@ -113,6 +113,14 @@ impl<M: PacketMemory> PacketMemory for Lent<'_, M> {
         }
     }
 
+    fn expect<T: ?Sized>(&self, soon: &T) {
+        self.memory.expect(soon);
+    }
+
+    fn expect_received(&self, buf: &RxBuf) {
+        self.memory.expect_received(buf);
+    }
+
     fn acquire(&mut self) -> Option<TxSlot> {
         let slot = self.memory.acquire()?;
         self.ledger.open = Some(slot.0);

@@ -200,6 +200,18 @@ impl Live {
         media.pipeline.tap(frame, rate_hz, caller, agent);
     }
 
+    /// Tells `memory` that the session is needed.
+    pub(super) fn expect_session(&self, memory: &impl PacketMemory) {
+        memory.expect(&*self.session);
+    }
+
+    /// Tells `memory` that what the decoder remembers is needed.
+    pub(super) fn expect_decoder(&self, memory: &impl PacketMemory) {
+        if let Some(concealer) = self.session.decoder.concealer() {
+            memory.expect(concealer);
+        }
+    }
+
     /// Adds what is known here to the call's quality.
     pub(super) fn measure(&self, quality: Quality, leg: &Leg) -> Quality {
         Quality {

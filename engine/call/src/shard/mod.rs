@@ -31,6 +31,15 @@ use ledger::{Ledger, Lent};
 use outbox::Outbox;
 use table::Table;
 
+/// How soon something expected comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Coming {
+    /// After at least one other.
+    Later,
+    /// As the next or next but one.
+    Next,
+}
+
 /// A shard's calls. Deterministic: same inputs at same times, same outputs.
 #[derive(Debug)]
 pub struct Shard {
@@ -94,6 +103,16 @@ impl Shard {
         self.counters.buffers_held = self.ledger.held();
     }
 
+    /// A datagram for this leg will be handled soon. Worth saying twice: first when it is
+    /// [`Coming::Later`] and again, at least one datagram on, when it is [`Coming::Next`].
+    pub fn expect(&self, leg: LegKey, coming: Coming, memory: &impl PacketMemory) {
+        let Some(call) = self.table.peek(leg.slot) else { return };
+        match coming {
+            Coming::Later => call.expect_datagram(memory),
+            Coming::Next => call.expect_filing(memory),
+        }
+    }
+
     /// What is to be done next.
     pub fn poll(&mut self) -> Output {
         self.outbox.pop().unwrap_or_else(|| Output::Idle(self.next_tick()))
@@ -129,12 +148,39 @@ impl Shard {
             self.counters.late_slices += 1;
         }
         let mut place = 0;
+        self.fetch_first(due.slice, memory);
         while let Some(&slot) = self.grid.slice(due.slice).get(place) {
+            self.fetch_ahead(due.slice, place, memory);
             let key = self.table.key(slot);
             let Some(call) = self.table.lend(key) else { return };
             let goes_on = self.work(now, key, call, memory, |call, ctx| call.tick(ctx, due.frame));
             // A call that ended has left its place in the slice to another.
             place += usize::from(goes_on);
+        }
+    }
+
+    /// Before the first turn of a slice: what [`fetch_ahead`](Self::fetch_ahead) would have said by
+    /// then.
+    fn fetch_first(&self, slice: usize, memory: &impl PacketMemory) {
+        let calls = || self.grid.slice(slice).iter().filter_map(|&slot| self.table.peek(slot));
+        calls().take(3).for_each(|call| call.expect_turn(memory));
+        calls().take(2).for_each(|call| call.expect_frame(memory));
+        calls().take(1).for_each(|call| call.expect_audio(memory));
+    }
+
+    /// During the turn at `place`: the calls whose turns come next. What lies behind a pointer is
+    /// named a turn after what holds the pointer, which has come by then.
+    fn fetch_ahead(&self, slice: usize, place: usize, memory: &impl PacketMemory) {
+        let slots = self.grid.slice(slice);
+        let call = |ahead: usize| slots.get(place + ahead).and_then(|&slot| self.table.peek(slot));
+        if let Some(call) = call(3) {
+            call.expect_turn(memory);
+        }
+        if let Some(call) = call(2) {
+            call.expect_frame(memory);
+        }
+        if let Some(call) = call(1) {
+            call.expect_audio(memory);
         }
     }
 
@@ -186,11 +232,7 @@ impl Shard {
             duration: Duration::ZERO,
             quality: Quality::default(),
         };
-        self.outbox.push(Output::Event(Event::Ended {
-            call: call.id(),
-            ending,
-            spent: Some(call),
-        }));
+        self.outbox.event(Event::Ended { call: call.id(), ending, spent: Some(call) });
     }
 
     /// A command for a call that is gone: what it brought goes back.
@@ -210,7 +252,7 @@ impl Shard {
             }
             _ => return,
         };
-        self.outbox.push(Output::Event(event));
+        self.outbox.event(event);
     }
 
     /// Works on a lent call and puts it back; closes it instead when `job` gives a reason, or falls
@@ -256,8 +298,8 @@ impl Shard {
         self.counters.ended += 1;
         self.grid.remove(call.slice(), leg.slot);
         self.table.forget(leg.slot, id);
-        self.outbox.push(Output::Unlisten { leg });
-        self.outbox.push(Output::Event(Event::Ended { call: id, ending, spent: Some(call) }));
+        self.outbox.unlisten(leg);
+        self.outbox.event(Event::Ended { call: id, ending, spent: Some(call) });
     }
 
     fn context<'a, M: PacketMemory>(

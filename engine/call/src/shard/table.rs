@@ -59,6 +59,11 @@ impl Table {
         LegKey { slot, generation: self.entries[usize::from(slot)].generation }
     }
 
+    /// A look at the call of a slot, while nobody has it.
+    pub(crate) fn peek(&self, slot: u16) -> Option<&Call> {
+        self.entries.get(usize::from(slot))?.call.as_deref()
+    }
+
     /// Lends a call out, to be [put back](Self::put_back) or [let go](Self::forget). `None` when the
     /// key's call is over.
     pub(crate) fn lend(&mut self, key: LegKey) -> Option<Box<Call>> {

@@ -363,6 +363,12 @@ impl PacketMemory for Packets {
     fn release(&mut self, buf: RxBuf) {
         self.receive.release(buf.index);
     }
+    fn expect<T: ?Sized>(&self, soon: &T) {
+        sys::prefetch(soon);
+    }
+    fn expect_received(&self, buf: &RxBuf) {
+        self.receive.expect(buf);
+    }
     fn acquire(&mut self) -> Option<TxSlot> {
         self.send.acquire()
     }

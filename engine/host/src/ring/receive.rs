@@ -5,6 +5,7 @@ use io_uring::types::BufRingEntry;
 use vox_call::RxBuf;
 
 use super::mapping::Mapping;
+use super::sys;
 
 /// Where datagrams are received: buffers of [`STRIDE`](Self::STRIDE) bytes, each of them with the
 /// kernel, held (by the host or a jitter buffer), or free.
@@ -81,6 +82,15 @@ impl ReceiveMemory {
         } else {
             debug_assert!(false, "a packet is read after its release: {buf:?}");
             &[]
+        }
+    }
+
+    /// Has the bytes of a datagram brought into the cache.
+    pub(super) fn expect(&self, buf: &RxBuf) {
+        let (offset, len) = (usize::from(buf.offset), usize::from(buf.len));
+        let held = self.owners.get(usize::from(buf.index)) == Some(&Owner::Held);
+        if held && offset + len <= Self::STRIDE {
+            sys::prefetch(self.held_bytes(buf.index, offset, len));
         }
     }
 

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use vox_call::{
-    Call, CallId, Command, Component, Input, LegKey, MediaTime, Output, PacketMemory, TxSlot,
+    Call, CallId, Coming, Command, Component, Input, LegKey, MediaTime, Output, PacketMemory,
+    TxSlot,
 };
 use vox_rtp::DropReason;
 
@@ -190,7 +191,9 @@ impl Worker {
     fn take_completions(&mut self, now: MediaTime) {
         let mut completions = std::mem::take(&mut self.completions);
         self.ring.completions(&mut completions);
-        for completion in completions.drain(..) {
+        for at in 0..completions.len() {
+            self.fetch_ahead(&completions[at..]);
+            let completion = completions[at];
             match completion.token {
                 Token::Receive(leg, component) => self.received(now, leg, component, &completion),
                 Token::Send(..) => self.send_failed(completion.result),
@@ -201,7 +204,19 @@ impl Worker {
                 Token::Quiet => {}
             }
         }
+        completions.clear();
         self.completions = completions;
+    }
+
+    /// Has what the next datagrams will need brought into the cache while the first of `completions`
+    /// is worked on: twenty cache lines for each, which it would wait for one after another.
+    fn fetch_ahead(&mut self, completions: &[Completion]) {
+        for (ahead, coming) in [(4, Coming::Later), (2, Coming::Next)] {
+            let Some(completion) = completions.get(ahead) else { continue };
+            if let Token::Receive(leg, _) = completion.token {
+                self.core.expect(leg, coming, self.ring.packets());
+            }
+        }
     }
 
     fn received(&mut self, now: MediaTime, leg: LegKey, component: Component, of: &Completion) {
