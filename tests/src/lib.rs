@@ -2,6 +2,7 @@
 //!
 //! - [`worker`]: starts `vox up`, asks its HTTP, reads its results, ends it.
 //! - [`baresip`]: a softphone, driven over its control socket.
+//! - [`brain`]: WebSocket servers that bots speak through.
 //! - [`caller`]: runs `vox call`.
 //! - [`peers`]: SIPp, baresip, MinIO and friends: found, or loudly missed.
 //! - [`ears`]: speech to say, and PESQ and correlation to judge what came back.
@@ -10,6 +11,7 @@
 //! file runs its tests one after the other ([`one_at_a_time`]).
 
 pub mod baresip;
+pub mod brain;
 pub mod caller;
 pub mod ears;
 pub mod peers;

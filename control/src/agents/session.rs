@@ -67,6 +67,7 @@ struct Up {
     blocked: bool,
     /// Caller's frames that wait meanwhile, oldest first.
     waiting: VecDeque<(u32, Vec<i16>)>,
+    opened_at: Instant,
     heard_at: Instant,
     pinged: bool,
     started: bool,
@@ -147,13 +148,15 @@ impl Session {
             Err(why) => return self.lost(why),
         };
         self.counts.connected.fetch_add(1, Ordering::Relaxed);
+        let now = Instant::now();
         let played_before = self.live.as_ref().map_or(0, |live| live.line.played());
         let mut up = Up {
             socket,
             readable: true,
             blocked: false,
             waiting: VecDeque::new(),
-            heard_at: Instant::now(),
+            opened_at: now,
+            heard_at: now,
             pinged: false,
             started: false,
             played_before,
@@ -294,7 +297,7 @@ impl Session {
             }
             Err(End::Lost(why)) => return Some(why),
         }
-        if self.lost > 0 && up.heard_at > now - PROVEN && up.started && !up.pinged {
+        if now.saturating_duration_since(up.opened_at) >= PROVEN {
             self.lost = 0;
         }
         up.flush();
@@ -675,8 +678,8 @@ const MESSAGES_AT_ONCE: usize = 64;
 const WRONG_MAX: u32 = 100;
 /// Between connections: 200 ms, 400 ms, …
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
-/// A connection that has spoken so lately works.
-const PROVEN: Duration = Duration::from_secs(1);
+/// A connection that has lasted so long works: the next loss is the first in a row.
+const PROVEN: Duration = Duration::from_secs(10);
 /// A brain that has something to say before a transfer begins to within this,
 const ANNOUNCE_BEGIN: Duration = Duration::from_secs(4);
 /// and has said it when it is silent for so long.

@@ -112,7 +112,7 @@ impl Calls {
     }
 
     fn gone(&self, call: CallId, why: &str) {
-        self.note(call, "agent_gone", json!({"why": why}));
+        self.note(call, "agent_given_up", json!({"why": why}));
         tracing::warn!(call_id = call.0, "a brain is gone: {why}");
         let Some(on_gone) = self.0.table.with(call, |entry| entry.on_gone.clone()) else { return };
         match on_gone {
