@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use vox_call::{MediaSession, Reason};
 
-use crate::calls::{AnswerError, CallFacts, Calls, LiveCall, OpenError, Refusal, Slot};
+use crate::calls::{AnswerError, CallFacts, Calls, LiveCall, OpenError, Order, Refusal, Slot};
 
 /// What signalling needs of the worker's calls. [`Calls`] is it; tests bring their own.
 pub trait Switchboard: Send + Sync + 'static {
@@ -33,8 +33,10 @@ pub trait Line: Send + Sync + 'static {
     fn close(&self, reason: Reason);
     /// See [`LiveCall::digit_from_signalling`].
     fn digit_from_signalling(&self, digit: char, duration: Duration);
-    /// See [`LiveCall::ended`].
-    fn ended(&mut self) -> impl Future<Output = Reason> + Send;
+    /// See [`LiveCall::next_order`].
+    fn next_order(&mut self) -> impl Future<Output = Order> + Send;
+    /// See [`LiveCall::transferred`].
+    fn transferred(&self, method: &'static str, outcome: Result<(), String>);
 }
 
 impl Switchboard for Calls {
@@ -67,7 +69,11 @@ impl Line for LiveCall {
         LiveCall::digit_from_signalling(self, digit, duration);
     }
 
-    async fn ended(&mut self) -> Reason {
-        LiveCall::ended(self).await
+    async fn next_order(&mut self) -> Order {
+        LiveCall::next_order(self).await
+    }
+
+    fn transferred(&self, method: &'static str, outcome: Result<(), String>) {
+        LiveCall::transferred(self, method, outcome);
     }
 }

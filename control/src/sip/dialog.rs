@@ -16,6 +16,7 @@ use rsipstack::transport::{SipAddr, SipConnection};
 use super::invite::cseq;
 use super::reply::{ALLOW, SDP};
 use super::transport::{Wire, local_ip_towards};
+use crate::calls::Destination;
 
 /// Our side of a dialog that a peer's INVITE opened (RFC 3261 §12).
 #[derive(Clone)]
@@ -143,11 +144,47 @@ impl Dialog {
 
     /// A BYE of ours, ready to be sent.
     pub(super) async fn bye(&mut self) -> rsipstack::Result<Transaction> {
+        self.prepare(Method::Bye, Vec::new()).await
+    }
+
+    /// A REFER of ours (RFC 3515), ready to be sent, and its CSeq.
+    pub(super) async fn refer(
+        &mut self,
+        to: &Destination,
+    ) -> rsipstack::Result<(Transaction, u32)> {
+        let refer_to = self.refer_to(to);
+        let headers = vec![
+            Header::ReferTo(refer_to.into()),
+            // RFC 3892: whoever is called learns who sent the caller.
+            Header::ReferredBy(self.contact.clone().into()),
+            Header::Contact(self.contact.clone().into()),
+        ];
+        let tx = self.prepare(Method::Refer, headers).await?;
+        Ok((tx, self.local_cseq))
+    }
+
+    /// Numbers are the peer's to resolve: it is asked for them at the address it gave us.
+    fn refer_to(&self, to: &Destination) -> String {
+        match to {
+            Destination::Uri(uri) => format!("<{uri}>"),
+            Destination::Number(number) => {
+                let at = &self.remote_target.host_with_port;
+                format!("<sip:{}@{at}>", number.replace('#', "%23"))
+            }
+        }
+    }
+
+    async fn prepare(
+        &mut self,
+        method: Method,
+        headers: Vec<Header>,
+    ) -> rsipstack::Result<Transaction> {
         self.local_cseq += 1;
         let next_hop = self.route_set.first().unwrap_or(&self.remote_target).clone();
         let (transport, to) = self.resolve(&next_hop).await;
         let connection = self.wire.connection(transport, to).await?;
-        let request = self.request(Method::Bye, connection.transport());
+        let mut request = self.request(method, connection.transport());
+        headers.into_iter().for_each(|header| request.headers.push(header));
         let key = TransactionKey::from_request(&request, TransactionRole::Client)?;
         let endpoint = self.wire.endpoint();
         let mut tx = Transaction::new_client(key, request, endpoint, Some(connection));

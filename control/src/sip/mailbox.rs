@@ -2,7 +2,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rsipstack::dialog::DialogId;
-use rsipstack::sip::{Method, Request};
+use rsipstack::sip::{Method, Request, Response};
 use rsipstack::transaction::key::TransactionRole;
 use rsipstack::transaction::transaction::Transaction;
 use tokio::sync::{Notify, mpsc};
@@ -17,6 +17,8 @@ pub(super) enum Mail {
     Ack { cseq: u32, request: Box<Request> },
     /// The peer gave up an INVITE that has no final answer yet.
     Cancel,
+    /// The final answer to a REFER of ours; `None` when there is none.
+    Referred { cseq: u32, response: Option<Box<Response>> },
     /// The transaction of an INVITE is over, acknowledged or not.
     InviteOver { cseq: u32 },
 }

@@ -5,7 +5,7 @@
 //! and answer, pure. Parsing, transactions and their timers are `rsipstack`'s.
 //!
 //! What this does not do: register anywhere, authenticate callers (that is the trunk's or the
-//! proxy's business), TLS, provisional responses that need PRACK, session timers, REFER.
+//! proxy's business), TLS, provisional responses that need PRACK, session timers, REFER of peers.
 
 mod border;
 mod call;

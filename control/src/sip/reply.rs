@@ -3,11 +3,16 @@
 use rsipstack::sip::{Header, StatusCode};
 
 /// Methods we take.
-pub(super) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE";
+pub(super) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, NOTIFY";
 /// The body type of offers and answers.
 pub(super) const SDP: &str = "application/sdp";
 /// Body types of INFO.
 pub(super) const DTMF: &str = "application/dtmf-relay, application/dtmf";
+
+/// The event package of transfers (RFC 3515),
+pub(super) const REFER_EVENT: &str = "refer";
+/// and the body type of its reports.
+pub(super) const SIPFRAG: &str = "message/sipfrag";
 
 /// A final answer that is not a success, and why it is given.
 #[derive(Debug, Clone, PartialEq, Eq)]

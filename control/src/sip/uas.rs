@@ -162,6 +162,7 @@ fn check(request: &Request) -> Result<(), Refused> {
         Method::Options,
         Method::Info,
         Method::Update,
+        Method::Notify,
         Method::Ack,
         Method::Cancel,
     ];

@@ -11,6 +11,7 @@
 
 mod info;
 mod opening;
+mod referral;
 mod session;
 mod talking;
 
@@ -28,6 +29,7 @@ use super::mailbox::{Mail, Registered};
 use super::reply::Refused;
 use super::uas::Uas;
 use crate::calls::CallFacts;
+use referral::Referral;
 use session::Session;
 use talking::hang_up;
 
@@ -51,6 +53,8 @@ pub(super) struct CallTask<B: Switchboard> {
     mail: mpsc::Sender<Mail>,
     mailbox: mpsc::Receiver<Mail>,
     session: Session,
+    /// A REFER of ours that is under way.
+    referral: Option<Referral>,
     /// Its place among the dialogs, until the end.
     _registered: Registered,
 }
@@ -71,6 +75,7 @@ impl<B: Switchboard> CallTask<B> {
             dialog,
             mail,
             mailbox,
+            referral: None,
             _registered: registered,
         };
         tokio::spawn(async move {

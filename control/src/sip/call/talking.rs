@@ -1,13 +1,15 @@
 use std::future::pending;
 use std::time::Duration;
 
-use rsipstack::sip::{Method, Request, SipMessage, StatusCode, StatusCodeKind};
+use rsipstack::sip::{Method, Request, Response, SipMessage, StatusCode, StatusCodeKind};
 use rsipstack::transaction::transaction::Transaction;
 use tokio::time::{Instant, sleep_until, timeout};
 use vox_call::Reason;
 
 use super::opening::unanswerable;
+use super::referral::{self, Referral};
 use super::{CallTask, info};
+use crate::calls::{Destination, Order};
 use crate::sip::border::{Line, Switchboard};
 use crate::sip::dialog::Dialog;
 use crate::sip::invite::{ServerInvite, cseq};
@@ -38,12 +40,24 @@ impl<B: Switchboard> CallTask<B> {
     /// The call is answered: everything until the dialog is over.
     pub(super) async fn talk(&mut self, line: &mut B::Line, first: Awaiting) {
         let mut awaiting = Some(first);
-        let mut ended = None;
+        let (mut ended, mut wanted) = (None, None);
         let ending = loop {
             // RFC 3261 §15: no BYE of ours before the ACK, or before it can come no more.
             if let (Some(reason), None) = (ended, awaiting) {
                 break Ending::Ours(reason);
             }
+            if awaiting.is_none()
+                && let Some(destination) = wanted.take()
+            {
+                self.refer(line, &destination).await;
+            }
+            let referred = self.referral.as_ref().map(|referral| referral.until);
+            let no_report = async {
+                match referred {
+                    Some(until) => sleep_until(until).await,
+                    None => pending().await,
+                }
+            };
             let no_ack = async {
                 match awaiting {
                     Some(awaiting) => sleep_until(awaiting.until).await,
@@ -51,7 +65,14 @@ impl<B: Switchboard> CallTask<B> {
                 }
             };
             tokio::select! {
-                reason = line.ended(), if ended.is_none() => ended = Some(reason),
+                order = line.next_order(), if ended.is_none() => match order {
+                    Order::Ended(reason) => ended = Some(reason),
+                    Order::Transfer(destination) => wanted = Some(destination),
+                },
+                () = no_report => {
+                    let outcome = self.referral.take().map(|referral| referral.timed_out());
+                    outcome.into_iter().for_each(|outcome| line.transferred(REFER, outcome));
+                }
                 () = no_ack => break Ending::Ours(Reason::NoAck),
                 mail = self.mailbox.recv() => match mail {
                     Some(mail) => match self.mail(line, &mut awaiting, mail).await {
@@ -85,6 +106,10 @@ impl<B: Switchboard> CallTask<B> {
             },
             // Too late: the INVITE has its answer (RFC 3261 §9.2).
             Mail::Cancel => None,
+            Mail::Referred { cseq, response } => {
+                self.referred(line, cseq, response.as_deref());
+                None
+            }
             Mail::InviteOver { cseq } => {
                 let open = awaiting.take_if(|open| open.cseq == cseq);
                 open.map(|_| Ending::Ours(Reason::NoAck))
@@ -126,6 +151,7 @@ impl<B: Switchboard> CallTask<B> {
         match tx.original.method {
             Method::Bye => {
                 self.uas.answer(tx, StatusCode::OK, Vec::new());
+                self.left(line).await;
                 return Some(Ending::Theirs);
             }
             Method::Invite => self.reinvite(line, awaiting, tx).await,
@@ -139,10 +165,71 @@ impl<B: Switchboard> CallTask<B> {
                 }
                 Err(refused) => self.uas.refuse(tx, refused),
             },
+            Method::Notify => self.notify(line, tx).await,
             Method::Options => self.uas.answer(tx, StatusCode::OK, capabilities()),
             method => self.uas.refuse(tx, Refused::method_not_allowed(method)),
         }
         None
+    }
+
+    /// Asks the peer to send the caller somewhere else.
+    async fn refer(&mut self, line: &B::Line, to: &Destination) {
+        match self.dialog.refer(to).await {
+            Ok((tx, cseq)) => {
+                let limit = self.uas.ack_limit;
+                self.referral = Some(Referral::sent(cseq, limit));
+                referral::send(tx, cseq, self.mail.clone(), limit);
+            }
+            Err(error) => line.transferred(REFER, Err(format!("REFER could not be sent: {error}"))),
+        }
+    }
+
+    fn referred(&mut self, line: &B::Line, cseq: u32, response: Option<&Response>) {
+        let Some(referral) = self.referral.as_mut().filter(|it| it.cseq == cseq) else { return };
+        if let Some(outcome) = referral.answered(response) {
+            self.referral = None;
+            line.transferred(REFER, outcome);
+        }
+    }
+
+    /// What the peer reports about a REFER of ours.
+    async fn notify(&mut self, line: &B::Line, mut tx: Transaction) {
+        let Some(referral) = &mut self.referral else {
+            return self.uas.refuse(tx, Refused::new(481, "no subscription"));
+        };
+        match referral::read(&tx.original, referral.cseq) {
+            Ok(report) => {
+                // Before the BYE that may follow.
+                let answered = tx.reply_with(StatusCode::OK, Vec::new(), None);
+                let _ = timeout(BEHIND, answered).await;
+                if let Some(outcome) = referral.reported(report) {
+                    self.referral = None;
+                    line.transferred(REFER, outcome);
+                }
+            }
+            Err(refused) => self.uas.refuse(tx, refused),
+        }
+    }
+
+    /// The peer hung up; with the caller elsewhere, perhaps. The answer to a REFER that came just
+    /// before its BYE can be a moment behind, for it comes another way.
+    async fn left(&mut self, line: &B::Line) {
+        let until = Instant::now() + BEHIND;
+        while self.referral.as_ref().is_some_and(|referral| !referral.accepted) {
+            match timeout(until - Instant::now(), self.mailbox.recv()).await {
+                Ok(Some(Mail::Referred { cseq, response })) => {
+                    self.referred(line, cseq, response.as_deref());
+                }
+                Ok(Some(Mail::Request(tx))) => {
+                    self.uas.refuse(*tx, Refused::new(481, "the call is over"));
+                }
+                Ok(Some(_)) => {}
+                Ok(None) | Err(_) => break,
+            }
+        }
+        if let Some(referral) = self.referral.take() {
+            line.transferred(REFER, referral.left());
+        }
     }
 
     /// Hold, resume, another codec or address (RFC 3261 §14.2).
@@ -251,3 +338,8 @@ async fn until_answered(mut tx: Transaction) {
         }
     }
 }
+
+/// How transfers are done here, in results.
+const REFER: &str = "sip_refer";
+/// How far the answer to a REFER may be behind the BYE that came after it.
+const BEHIND: Duration = Duration::from_millis(500);

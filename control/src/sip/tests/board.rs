@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use vox_call::{MediaSession, Reason};
 
-use crate::calls::{AnswerError, CallFacts, OpenError, Refusal, Slot, Slots};
+use crate::calls::{AnswerError, CallFacts, Destination, OpenError, Order, Refusal, Slot, Slots};
 use crate::sip::{Line, Switchboard};
 
 /// Bots that behave as their names say, and a diary of what was asked of them.
@@ -19,6 +19,8 @@ pub(super) struct Board {
     pub(super) gate: Arc<Notify>,
     /// Ends the lines that are open.
     hang_up: watch::Sender<Option<Reason>>,
+    /// Transfers the lines that are open.
+    transfers: watch::Sender<Option<Destination>>,
 }
 
 pub(super) struct TestLine {
@@ -26,6 +28,7 @@ pub(super) struct TestLine {
     dialed: String,
     ended: watch::Sender<Option<Reason>>,
     hang_up: watch::Receiver<Option<Reason>>,
+    transfers: watch::Receiver<Option<Destination>>,
     _slot: Slot,
 }
 
@@ -37,6 +40,7 @@ impl Board {
             written: Arc::default(),
             gate: Arc::default(),
             hang_up: watch::channel(None).0,
+            transfers: watch::channel(None).0,
         }
     }
 
@@ -69,6 +73,11 @@ impl Board {
     /// The bots hang up.
     pub(super) fn hang_up(&self, reason: Reason) {
         self.hang_up.send_replace(Some(reason));
+    }
+
+    /// The bots transfer their callers.
+    pub(super) fn transfer(&self, to: Destination) {
+        self.transfers.send_replace(Some(to));
     }
 
     fn write(&self, entry: impl Into<String>) {
@@ -104,6 +113,7 @@ impl Switchboard for Board {
             dialed: facts.dialed,
             ended: watch::channel(None).0,
             hang_up: self.hang_up.subscribe(),
+            transfers: self.transfers.subscribe(),
             _slot: slot,
         })
     }
@@ -144,7 +154,7 @@ impl Line for TestLine {
         self.board.write(format!("digit {digit} {} ms", duration.as_millis()));
     }
 
-    async fn ended(&mut self) -> Reason {
+    async fn next_order(&mut self) -> Order {
         let mut ended = self.ended.subscribe();
         let reason = tokio::select! {
             reason = async { *ended.wait_for(Option::is_some).await.unwrap() } => reason,
@@ -152,8 +162,18 @@ impl Line for TestLine {
                 self.ended.send_replace(reason);
                 reason
             }
+            Ok(()) = self.transfers.changed() => {
+                return Order::Transfer(self.transfers.borrow().clone().unwrap());
+            }
         };
-        reason.unwrap()
+        Order::Ended(reason.unwrap())
+    }
+
+    fn transferred(&self, method: &'static str, outcome: Result<(), String>) {
+        self.board.write(format!("{method}: {outcome:?}"));
+        if outcome.is_ok() {
+            self.close(Reason::Transferred);
+        }
     }
 }
 

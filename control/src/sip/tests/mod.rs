@@ -8,6 +8,7 @@ mod peer;
 mod refusals;
 mod starting;
 mod streams;
+mod transfer;
 
 use std::time::Duration;
 

@@ -162,10 +162,16 @@ impl Peer {
 
     /// Answers a request of the server's with 200.
     pub(super) async fn answer(&mut self, request: &str) {
+        self.respond(request, "200 OK", "").await;
+    }
+
+    /// Answers a request of the server's with header fields of the test's own.
+    pub(super) async fn respond(&mut self, request: &str, status: &str, fields: &str) {
         let kept = ["Via:", "From:", "To:", "Call-ID:", "CSeq:"];
         let lines = request.lines().filter(|line| kept.iter().any(|name| line.starts_with(name)));
         let head: String = lines.map(|line| format!("{line}\r\n")).collect();
-        self.send(&format!("SIP/2.0 200 OK\r\n{head}Content-Length: 0\r\n\r\n")).await;
+        let response = format!("SIP/2.0 {status}\r\n{head}{fields}Content-Length: 0\r\n\r\n");
+        self.send(&response).await;
     }
 
     /// INVITE, 100, 200, ACK.

@@ -9,7 +9,7 @@ async fn each_refusal_has_its_status_and_says_what_would_help() {
     let secure = SDP.replace("RTP/AVP 0", "RTP/SAVP 0");
     let codec = SDP.replace("RTP/AVP 0 101", "RTP/AVP 3");
     let retry = Some("Retry-After: 5\r\n");
-    let allow = Some("Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE\r\n");
+    let allow = Some("Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, NOTIFY\r\n");
     type Row<'a> = (&'a str, &'a str, &'a str, &'a str, u16, Option<&'a str>);
     let rows: &[Row<'_>] = &[
         ("INVITE", "nobody", "", SDP, 404, None),
