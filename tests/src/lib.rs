@@ -5,6 +5,7 @@
 //! - [`brain`]: WebSocket servers that bots speak through.
 //! - [`caller`]: runs `vox call`.
 //! - [`peers`]: SIPp, baresip, MinIO and friends: found, or loudly missed.
+//! - [`pipecat`]: Pipecat's pipelines and serializers, from PyPI.
 //! - [`ears`]: speech to say, and PESQ and correlation to judge what came back.
 //!
 //! The tests themselves stand in `tests/`, one file a claim. They hold real-time calls, so each
@@ -15,6 +16,7 @@ pub mod brain;
 pub mod caller;
 pub mod ears;
 pub mod peers;
+pub mod pipecat;
 pub mod worker;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
