@@ -93,6 +93,7 @@ impl World {
             seed: call.0,
             cname: *b"0123456789abcdef",
             tap: None,
+            vad: None,
         };
         let session = Box::new(session(self.kind, peer(call.0 as u16)));
         self.command(Command::Open(Call::new(setup)));

@@ -24,14 +24,16 @@ mod transfer;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::Value;
 use tokio::runtime::Handle;
 use tokio::sync::{OnceCell, mpsc, watch};
+use vox_call::hearing::VadOptions;
 use vox_call::{Limits, Reason};
 use vox_contracts::BotConfig;
 use vox_engine::{CallOptions, Engine, Events, Refused};
 
 use crate::agents::{Agents, Counts as AgentCounts};
-use crate::bots::{Bots, NoConfig};
+use crate::bots::{AgentPlan, Bots, NoConfig};
 use crate::delivery::{Outbox, Spool};
 use crate::metrics::Counters;
 
@@ -164,10 +166,14 @@ impl Calls {
             no_audio: seconds(bot.no_audio_seconds),
             duration: seconds(bot.max_call_duration_seconds),
         };
+        let vad = match vad_options(&plan, &bot) {
+            Ok(vad) => vad,
+            Err(why) => return Err(self.never_opened(facts, bot, OpenError::BadBot(why))),
+        };
         let (tell_ended, ended) = watch::channel(None);
         let (tell_orders, orders) = mpsc::channel(1);
         let entry = Entry::new(slot, facts, bot, tell_ended, tell_orders);
-        let options = CallOptions { limits, recording: None };
+        let options = CallOptions { limits, recording: None, vad };
         // The table is locked meanwhile: no event can arrive before its call is there and counted.
         let opened = self.0.table.insert_with(entry, || {
             let opened = self.engine().open(options)?;
@@ -259,6 +265,30 @@ impl Calls {
     fn bots(&self) -> &Bots {
         &self.0.parts.bots
     }
+}
+
+/// How the caller's speech is looked for: by the bot's `vad` block (`enabled`, `neural`,
+/// `hang_over_ms`). Unless it says otherwise, only a brain elsewhere is told of it.
+fn vad_options(plan: &AgentPlan, bot: &BotConfig) -> Result<Option<VadOptions>, String> {
+    let default = VadOptions::default();
+    let field = |name: &str| bot.vad.as_ref().and_then(|vad| vad.get(name));
+    let flag = |name: &str, default: bool| match field(name) {
+        None | Some(Value::Null) => Ok(default),
+        Some(Value::Bool(flag)) => Ok(*flag),
+        Some(found) => Err(format!("vad.{name}: expected true or false, found {found}")),
+    };
+    if !flag("enabled", matches!(plan, AgentPlan::Socket(_)))? {
+        return Ok(None);
+    }
+    let neural = flag("neural", default.neural)?;
+    let hang_over_frames = match field("hang_over_ms") {
+        None | Some(Value::Null) => default.hang_over_frames,
+        Some(found) => match found.as_u64() {
+            Some(ms @ 40..=2_000) => (ms / 20) as u8,
+            _ => return Err(format!("vad.hang_over_ms: expected 40 to 2000, found {found}")),
+        },
+    };
+    Ok(Some(VadOptions { neural, hang_over_frames, ..default }))
 }
 
 /// What is known about a call before anything was asked.

@@ -7,11 +7,12 @@
 //!
 //! Read in this order: [`interface`] (commands in, events and outputs out) → [`shard`] (the table,
 //! the tick, the lifecycle and its one `close`) → [`leg`] (RTP in and out, latching, RTCP) →
-//! [`jitter`] (packets filed on arrival, played on the tick) → [`pipeline`] (level, digits, tap,
+//! [`jitter`] (packets filed on arrival, played on the tick) → [`hearing`] (speech) → [`pipeline`] (level, digits, tap,
 //! agent) → [`quality`] (what a call was like, and its MOS).
 //!
 //! What this crate does not do: sockets, threads, signalling, files, the decision who may call.
 
+pub mod hearing;
 pub mod interface;
 pub mod jitter;
 pub mod leg;

@@ -125,7 +125,7 @@ impl Watched {
         let call = CallId(id);
         let (recording, _) = tap(50, 16_000);
         let tap = Some(Box::new(recording));
-        let setup = CallSetup { call, limits: LIMITS, seed: id, cname: [b'c'; 16], tap };
+        let setup = CallSetup { call, limits: LIMITS, seed: id, cname: [b'c'; 16], tap, vad: None };
         self.command(Command::Open(Call::new(setup)));
         self.command(Command::Attach { call, agent: Box::new(agent) });
         self.command(Command::Answer { call, session: Box::new(agreed) });

@@ -38,7 +38,7 @@ fn fifty_callers_on_one_shard_all_hear_their_echo() {
         })
         .collect();
     assert_eq!(rig.engine.taken(), 50);
-    let full = rig.engine.open(CallOptions { limits: LIMITS, recording: None });
+    let full = rig.engine.open(CallOptions { limits: LIMITS, recording: None, vad: None });
     assert_eq!(full.unwrap_err(), Refused::AtCapacity);
     talk(&mut callers, |callers| callers.iter().all(|(caller, _)| caller.hears_the_tone()));
     for (_, live) in &callers {
@@ -174,7 +174,7 @@ fn draining_refuses_new_calls_and_leaves_the_others_alone() {
     let caller = Caller::new();
     let live = rig.echo(&caller, None);
     rig.engine.drain();
-    let refused = rig.engine.open(CallOptions { limits: LIMITS, recording: None });
+    let refused = rig.engine.open(CallOptions { limits: LIMITS, recording: None, vad: None });
     assert_eq!(refused.unwrap_err(), Refused::Draining);
     let mut callers = [(caller, live)];
     talk(&mut callers, |callers| callers[0].0.hears_the_tone());
@@ -200,6 +200,6 @@ fn stop_ends_what_is_left_and_its_events_can_still_be_read() {
     assert_eq!(rig.wait_for_end(live.call), Reason::WorkerStopped);
     assert!(rig.heard.iter().any(|event| matches!(event, EngineEvent::Recorded { .. })));
     assert!(Wav::parse(&std::fs::read(&path).unwrap()).unwrap().frames() >= 1_600);
-    let refused = rig.engine.open(CallOptions { limits: LIMITS, recording: None });
+    let refused = rig.engine.open(CallOptions { limits: LIMITS, recording: None, vad: None });
     assert_eq!(refused.unwrap_err(), Refused::Draining);
 }

@@ -14,7 +14,8 @@ use vox_rtp::DropReason;
 fn a_call_that_is_never_answered_goes_through_the_same_door() {
     let mut rig = Rig::new(1);
     for _ in 0..50 {
-        let opened = rig.engine.open(CallOptions { limits: LIMITS, recording: None }).unwrap();
+        let opened =
+            rig.engine.open(CallOptions { limits: LIMITS, recording: None, vad: None }).unwrap();
         rig.engine.close(opened.call, Reason::CallerCancelled).unwrap();
         assert_eq!(rig.wait_for_end(opened.call), Reason::CallerCancelled);
         rig.heard.clear();
@@ -118,7 +119,7 @@ fn a_caller_who_falls_silent_is_a_phantom_and_ends_by_its_limit() {
     let mut rig = Rig::new(1);
     let caller = Caller::new();
     let limits = Limits { no_audio: Duration::from_millis(600), ..LIMITS };
-    let opened = rig.engine.open(CallOptions { limits, recording: None }).unwrap();
+    let opened = rig.engine.open(CallOptions { limits, recording: None, vad: None }).unwrap();
     rig.engine.answer(opened.call, session(caller.address())).unwrap();
     assert_eq!(rig.wait_for_end(opened.call), Reason::MediaTimeout);
     assert_eq!(rig.engine.taken(), 0);
@@ -132,7 +133,7 @@ fn nobody_reading_events_loses_events_but_no_ending_and_no_call() {
     let mut refused = 0;
     // Four times the capacity may be unread; then `open` refuses until somebody reads.
     while refused < 100 {
-        match rig.engine.open(CallOptions { limits: LIMITS, recording: None }) {
+        match rig.engine.open(CallOptions { limits: LIMITS, recording: None, vad: None }) {
             Ok(opened) => {
                 rig.engine.close(opened.call, Reason::CallerCancelled).unwrap();
                 endings += 1;
@@ -147,7 +148,7 @@ fn nobody_reading_events_loses_events_but_no_ending_and_no_call() {
         matches!(event, vox_engine::EngineEvent::Call(vox_engine::call::Event::Ended { .. }))
     };
     assert_eq!(rig.heard.iter().filter(ended).count(), 16);
-    assert!(rig.engine.open(CallOptions { limits: LIMITS, recording: None }).is_ok());
+    assert!(rig.engine.open(CallOptions { limits: LIMITS, recording: None, vad: None }).is_ok());
 }
 
 #[test]

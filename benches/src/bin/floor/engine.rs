@@ -27,7 +27,7 @@ pub(crate) fn run(options: &Peers) -> Result<()> {
     let limits = Limits { answer: hour, no_audio: hour, duration: hour };
     let mut ports = vec![];
     for &peer in &options.peers {
-        let opened = engine.open(CallOptions { limits, recording: None })?;
+        let opened = engine.open(CallOptions { limits, recording: None, vad: None })?;
         engine.attach(opened.call, Agent::echo())?;
         engine.answer(opened.call, session(SocketAddr::new(LOCALHOST, peer)))?;
         ports.push(opened.rtp.port());

@@ -4,6 +4,7 @@ use std::time::Duration;
 use vox_codecs::{CodecKind, Decoder, Encoder};
 
 use super::{CallId, Reason};
+use crate::hearing::Vad;
 use crate::pipeline::{Agent, Prompt, Tap};
 use crate::shard::Call;
 
@@ -179,4 +180,6 @@ pub struct CallSetup {
     pub cname: [u8; 16],
     /// Where recorded frames go, from the first answer on.
     pub tap: Option<Box<Tap>>,
+    /// Tells when the caller speaks; without it nobody looks.
+    pub vad: Option<Box<Vad>>,
 }

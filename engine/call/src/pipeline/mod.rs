@@ -9,6 +9,7 @@ use std::time::Duration;
 use vox_codecs::dsp::level::energy;
 use vox_codecs::tones::DtmfDetector;
 
+use crate::hearing::Vad;
 use crate::quality::ResponseClock;
 use crate::{MediaTime, PacketMemory};
 pub use agent::{Agent, Prompt};
@@ -27,6 +28,7 @@ pub(crate) struct Pipeline {
     /// For 8 and 16 kHz. Apart: most calls have no use for them.
     detectors: Box<[DtmfDetector; 2]>,
     speech: Duration,
+    ear: Option<Box<Vad>>,
     responses: ResponseClock,
 }
 
@@ -68,13 +70,14 @@ pub(crate) struct PromptOver {
 }
 
 impl Pipeline {
-    pub(crate) fn new(tap: Option<Box<Tap>>) -> Self {
+    pub(crate) fn new(tap: Option<Box<Tap>>, vad: Option<Box<Vad>>) -> Self {
         Self {
             agent: Box::new(Agent::silent()),
             prompt: None,
             recording: tap.map(|tap| Recording { tap, from: 0 }),
             detectors: Box::new([8_000, 16_000].map(DtmfDetector::new)),
             speech: Duration::ZERO,
+            ear: vad,
             responses: ResponseClock::new(),
         }
     }
@@ -122,6 +125,18 @@ impl Pipeline {
     /// Listens for DTMF; wants every frame, silence and concealment too, for a press ends there.
     pub(crate) fn detect(&mut self, rate_hz: u32, caller: &[i16]) -> Option<char> {
         self.detectors[usize::from(rate_hz != 8_000)].push(caller)
+    }
+
+    /// What the ear makes of the caller's 20 ms.
+    pub(crate) fn ear(&mut self, rate_hz: u32, caller: &[i16]) -> Heard {
+        self.ear.as_mut().map_or_else(Heard::default, |ear| ear.push(rate_hz, caller))
+    }
+
+    /// Lets the ear know what went out, whose echo may come back.
+    pub(crate) fn sent(&mut self, agent: &[i16]) {
+        if let Some(ear) = &mut self.ear {
+            ear.sent(agent);
+        }
     }
 
     /// Lets the agent hear the caller's 20 ms. Whether it lives elsewhere, and is to be woken.

@@ -64,7 +64,7 @@ pub(super) struct Media {
 impl Call {
     /// Allocates everything the call will ever need.
     pub fn new(setup: CallSetup) -> Box<Self> {
-        let CallSetup { call, limits, seed, cname, tap } = setup;
+        let CallSetup { call, limits, seed, cname, tap, vad } = setup;
         Box::new(Self {
             id: call,
             limits,
@@ -75,7 +75,7 @@ impl Call {
                 leg: Leg::new(seed, cname),
                 // Made for the right rates at the answer.
                 jitter: JitterBuffer::new(8_000, 8_000),
-                pipeline: Pipeline::new(tap),
+                pipeline: Pipeline::new(tap, vad),
             },
             dropped: [0; DropReason::COUNT],
         })

@@ -195,6 +195,7 @@ impl Live {
         } else {
             media.leg.sender.pause();
         }
+        media.pipeline.sent(agent);
         media.leg.report(ctx, &self.session, false);
         media.pipeline.follow(ctx.now, agent);
         media.pipeline.tap(frame, rate_hz, caller, agent);
@@ -324,7 +325,7 @@ impl Live {
         caller: &[i16],
     ) {
         let rate_hz = self.session.codec().rate_hz();
-        let heard = pipeline::Heard::default();
+        let heard = media.pipeline.ear(rate_hz, caller);
         if let Some(edge) = heard.edge {
             let (started, frames_ago) = match edge {
                 Edge::Started { frames_ago } => (true, frames_ago),

@@ -78,7 +78,8 @@ impl World {
 
     pub(crate) fn open(&mut self, id: u64, limits: Limits, tap: Option<Box<Tap>>) -> CallId {
         let call = CallId(id);
-        let setup = CallSetup { call, limits, seed: id, cname: *b"0123456789abcdef", tap };
+        let setup =
+            CallSetup { call, limits, seed: id, cname: *b"0123456789abcdef", tap, vad: None };
         self.command(Command::Open(Call::new(setup)));
         call
     }

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
+use vox_call::hearing::Vad;
 use vox_call::pipeline::{Agent, Prompt};
 use vox_call::{Call, CallId, CallSetup, Command, Digits, MediaSession, Reason};
 
@@ -81,9 +82,10 @@ impl Engine {
             return Err(Refused::NoPorts);
         };
         let (tap, reader) = options.recording.as_ref().map(|_| recorder::tap()).unzip();
+        let vad = options.vad.map(|options| Box::new(Vad::new(options)));
         let build = |call| {
             let (seed, cname) = identity(call);
-            Call::new(CallSetup { call, limits: options.limits, seed, cname, tap })
+            Call::new(CallSetup { call, limits: options.limits, seed, cname, tap, vad })
         };
         let call = admission.open(sockets, build).map_err(|(refused, sockets)| {
             inner.ports.give_back(sockets);
@@ -309,12 +311,18 @@ mod tests {
             Some(RecordingOptions { path, rate_hz: 8_000, channels: 2 })
         };
         let calls: Vec<_> = (0..3)
-            .map(|n| engine.open(CallOptions { limits, recording: recording(n) }).unwrap().call)
+            .map(|n| {
+                engine
+                    .open(CallOptions { limits, recording: recording(n), vad: None })
+                    .unwrap()
+                    .call
+            })
             .collect();
         engine.close(calls[2], Reason::BotHungUp).unwrap();
         engine.inner.links[0].panic();
         // Behind the panic in the queue, or after it: nobody takes this one any more.
-        let late = engine.open(CallOptions { limits, recording: recording(3) }).map(|o| o.call);
+        let late =
+            engine.open(CallOptions { limits, recording: recording(3), vad: None }).map(|o| o.call);
         let all: Vec<_> = calls.iter().copied().chain(late.ok()).collect();
 
         let (mut ended, mut died, mut recorded) = (vec![], 0, 0);
@@ -333,7 +341,7 @@ mod tests {
         let reasons = [Reason::Fault, Reason::Fault, Reason::BotHungUp, Reason::Fault];
         assert_eq!(ended, all.into_iter().zip(reasons).collect::<Vec<_>>());
         assert_eq!((engine.taken(), engine.stats().ports_used, died), (0, 0, 1));
-        let again = engine.open(CallOptions { limits, recording: None });
+        let again = engine.open(CallOptions { limits, recording: None, vad: None });
         assert_eq!(again.unwrap_err(), Refused::AtCapacity);
         engine.stop();
         events.drain(|event| panic!("nothing follows: {event:?}"));

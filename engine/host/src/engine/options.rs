@@ -3,6 +3,7 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use vox_call::hearing::VadOptions;
 use vox_call::{CallId, Event, Limits};
 
 /// How the engine is started.
@@ -39,6 +40,8 @@ pub struct CallOptions {
     pub limits: Limits,
     /// Record it, from the first answer.
     pub recording: Option<RecordingOptions>,
+    /// Look for the caller's speech; `None` costs nothing.
+    pub vad: Option<VadOptions>,
 }
 
 /// Where a recording goes.

@@ -40,7 +40,8 @@ impl Rig {
 
     /// A call that echoes what `caller` says, from the next slice on.
     pub(crate) fn echo(&self, caller: &Caller, recording: Option<RecordingOptions>) -> Live {
-        let opened = self.engine.open(CallOptions { limits: LIMITS, recording }).unwrap();
+        let opened =
+            self.engine.open(CallOptions { limits: LIMITS, recording, vad: None }).unwrap();
         self.engine.attach(opened.call, Agent::echo()).unwrap();
         self.engine.answer(opened.call, session(caller.address())).unwrap();
         Live { call: opened.call, rtp: opened.rtp }
