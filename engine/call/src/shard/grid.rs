@@ -110,6 +110,11 @@ impl Grid {
         &self.slices[slice]
     }
 
+    /// The next slice that has calls.
+    pub(crate) fn next_slice(&self) -> Option<usize> {
+        self.next_used().map(slice_of)
+    }
+
     /// When the next slice that has calls is due.
     pub(crate) fn next_due(&self) -> Option<MediaTime> {
         self.next_used().map(due_at)

@@ -113,6 +113,13 @@ impl Shard {
         }
     }
 
+    /// A tick will be handled soon: what its first turns need can be fetched.
+    pub fn expect_slice(&self, memory: &impl PacketMemory) {
+        let Some(slice) = self.grid.next_slice() else { return };
+        let calls = self.grid.slice(slice).iter().filter_map(|&slot| self.table.peek(slot));
+        calls.take(FETCHED_AHEAD).for_each(|call| call.expect_turn(memory));
+    }
+
     /// What is to be done next.
     pub fn poll(&mut self) -> Output {
         self.outbox.pop().unwrap_or_else(|| Output::Idle(self.next_tick()))
@@ -163,7 +170,7 @@ impl Shard {
     /// then.
     fn fetch_first(&self, slice: usize, memory: &impl PacketMemory) {
         let calls = || self.grid.slice(slice).iter().filter_map(|&slot| self.table.peek(slot));
-        calls().take(3).for_each(|call| call.expect_turn(memory));
+        calls().take(FETCHED_AHEAD).for_each(|call| call.expect_turn(memory));
         calls().take(2).for_each(|call| call.expect_frame(memory));
         calls().take(1).for_each(|call| call.expect_audio(memory));
     }
@@ -173,7 +180,7 @@ impl Shard {
     fn fetch_ahead(&self, slice: usize, place: usize, memory: &impl PacketMemory) {
         let slots = self.grid.slice(slice);
         let call = |ahead: usize| slots.get(place + ahead).and_then(|&slot| self.table.peek(slot));
-        if let Some(call) = call(3) {
+        if let Some(call) = call(FETCHED_AHEAD) {
             call.expect_turn(memory);
         }
         if let Some(call) = call(2) {
@@ -322,3 +329,5 @@ impl Shard {
 
 /// A slice later than its own length shares its time with the next.
 const LATE: Duration = Duration::from_millis(2);
+/// Turns ahead of its own that a call is fetched: one for each stage of pointers.
+const FETCHED_AHEAD: usize = 3;

@@ -1,5 +1,8 @@
 //! Packet memory that knows what is out, and cannot be fooled.
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+
 use vox_call::{PacketMemory, RxBuf, TxSlot};
 
 /// Receive buffers and send slots in plain arrays. Panics on whatever a host would be corrupted by:
@@ -13,6 +16,8 @@ pub(crate) struct Memory {
     pub(crate) poisoned: Option<u16>,
     /// No slot is free.
     pub(crate) exhausted: bool,
+    /// Cache lines that were said to be needed soon.
+    pub(crate) expected: RefCell<BTreeSet<usize>>,
 }
 
 impl Memory {
@@ -25,6 +30,7 @@ impl Memory {
             slots_out: vec![false; slots],
             poisoned: None,
             exhausted: false,
+            expected: RefCell::default(),
         }
     }
 
@@ -75,6 +81,12 @@ impl PacketMemory for Memory {
         let out = &mut self.received_out[usize::from(buf.index)];
         assert!(*out, "buffer {} is released twice", buf.index);
         *out = false;
+    }
+
+    fn expect<T: ?Sized>(&self, soon: &T) {
+        let start = std::ptr::from_ref(soon).addr();
+        let lines = start / 64..(start + size_of_val(soon)).div_ceil(64);
+        self.expected.borrow_mut().extend(lines);
     }
 
     fn acquire(&mut self) -> Option<TxSlot> {
