@@ -100,6 +100,8 @@ pub(crate) enum Ask {
     },
     /// The brain has said what was to be said before a transfer, or does not want to.
     Announced,
+    /// Audio of the brain was dropped unheard.
+    Cut,
     /// The brain ended the conversation, as its protocol has it.
     Left,
 }

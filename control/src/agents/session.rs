@@ -413,9 +413,11 @@ impl Up {
                     }
                 }
                 Tiding::Cleared { played, dropped } => {
+                    asks.push_back(Ask::Cut);
                     News::Cleared { played_ms: played_ms(played), dropped_ms: ms(dropped) }
                 }
                 Tiding::Interrupted { played, dropped } => {
+                    asks.push_back(Ask::Cut);
                     News::Interrupted { played_ms: played_ms(played), dropped_ms: ms(dropped) }
                 }
                 Tiding::SpeechStarted { frame, playing } => {

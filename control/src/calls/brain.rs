@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use vox_call::pipeline::{Agent, BargeIn, PortOptions, agent_port};
 use vox_call::{CallId, Digits, Reason};
 use vox_codecs::CodecKind;
@@ -86,9 +86,18 @@ impl Calls {
                 self.end(call, Reason::BotHungUp);
             }
             Ask::Announced => self.announced(call),
+            Ask::Cut => {
+                self.0.table.with(call, |entry| entry.cuts.send_replace(()));
+            }
             Ask::Gone { why } => self.gone(call, &why),
             Ask::Act(act) => self.act(call, act),
         }
+    }
+
+    pub(super) fn cuts(&self, call: CallId) -> watch::Receiver<()> {
+        let cuts = self.0.table.with(call, |entry| entry.cuts.subscribe());
+        // One that never changes for a call that is gone.
+        cuts.unwrap_or_else(|| watch::channel(()).1)
     }
 
     fn act(&self, call: CallId, act: Act) {

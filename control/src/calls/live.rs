@@ -101,6 +101,12 @@ impl LiveCall {
         }
     }
 
+    /// Changes whenever audio of the bot is dropped unheard: what the caller's side still holds of
+    /// it is void, too.
+    pub fn cuts(&self) -> watch::Receiver<()> {
+        self.calls.cuts(self.call)
+    }
+
     /// What became of a transfer that was ordered: the caller is there, and the call ends as
     /// [`Reason::Transferred`]; or it is not, for a reason in words, and the call goes on. `method`
     /// is how it was done, for the result.

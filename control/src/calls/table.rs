@@ -41,6 +41,8 @@ pub(super) struct Entry {
     /// To the caller's side; room for one, for there is one transfer at a time.
     pub(super) orders: mpsc::Sender<Destination>,
     pub(super) transfer: Option<Transfer>,
+    /// Changes whenever audio of the bot is dropped unheard.
+    pub(super) cuts: watch::Sender<()>,
 }
 
 /// How far a call's recording is.
@@ -77,6 +79,7 @@ impl Entry {
             tell_ended,
             orders,
             transfer: None,
+            cuts: watch::Sender::new(()),
         }
     }
 

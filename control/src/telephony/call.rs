@@ -10,14 +10,14 @@ use std::time::Duration;
 
 use serde_json::json;
 use time::OffsetDateTime;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep_until, timeout};
 use vox_call::Reason;
 use vox_contracts::{CallDirection, Object};
 
 use super::dialect::{Dialect, Heard, Start, Wrong};
 use super::media::Media;
 use super::wire::{Incoming, NO_CODE, Wire};
-use crate::calls::{AnswerError, CallFacts, Calls, LiveCall, OpenError, Slot};
+use crate::calls::{AnswerError, CallFacts, Calls, LiveCall, OpenError, Order, Slot};
 use crate::metrics::Counters;
 
 /// A socket and what is spoken over it.
@@ -36,6 +36,8 @@ pub(super) struct CallTask {
 enum Fate {
     /// The peer says so.
     HungUp(Object),
+    /// The peer hung up after it was asked to take the caller over.
+    TakenOver(Object),
     /// The peer is gone without a word.
     Lost,
     /// The peer sent what we do not take.
@@ -143,26 +145,48 @@ impl CallTask {
             Ok(media) => media,
             Err(why) => return Fate::NoMedia(why),
         };
+        let mut cuts = line.cuts();
+        // Until when the peer may take the caller over.
+        let mut leaving = None;
         loop {
             tokio::select! {
-                reason = line.ended() => return Fate::Ended(reason),
+                order = line.next_order() => match order {
+                    Order::Ended(reason) => return Fate::Ended(reason),
+                    Order::Transfer(to) => leaving = self.transfer(line, &to.to_string()),
+                },
                 heard = self.hear() => match heard {
                     Ok(Heard::Media) => {
                         self.counters.telephony_dropped("caller", media.hear(&self.pcm));
                     }
                     Ok(Heard::Digit { digit, held }) => line.digit_from_socket(digit, held),
                     Ok(Heard::Clear) => media.clear(),
+                    Ok(Heard::HungUp(facts)) if leaving.is_some() => return Fate::TakenOver(facts),
                     Ok(Heard::HungUp(facts)) => return Fate::HungUp(facts),
                     Ok(Heard::Nothing | Heard::Start(_) | Heard::Answer) => {}
                     Err(fate) => return fate,
                 },
-                said = media.said() => {
+                // A caller who is being taken over hears no bot any more.
+                said = media.said() => if leaving.is_none() {
                     self.dialect.speak(said, OffsetDateTime::now_utc(), &mut self.wire.out);
                     let dropped = std::mem::take(&mut self.wire.out.dropped);
                     self.counters.telephony_dropped("bot", dropped);
+                },
+                Ok(()) = cuts.changed() => self.dialect.flush(&mut self.wire.out),
+                () = sleep_until(leaving.unwrap_or_else(Instant::now)), if leaving.is_some() => {
+                    line.transferred(TRANSFER, Err("the dialler did not take the caller".into()));
+                    leaving = None;
                 }
             }
         }
+    }
+
+    /// Asks the peer to take the caller over; until when it may.
+    fn transfer(&mut self, line: &LiveCall, to: &str) -> Option<Instant> {
+        if self.dialect.transfer(to, &mut self.wire.out) {
+            return Some(Instant::now() + TRANSFER_LIMIT);
+        }
+        line.transferred(TRANSFER, Err("this dialler's protocol has no transfer".into()));
+        None
     }
 
     /// What the peer says next. What cannot be used and does no harm is counted and left out.
@@ -188,7 +212,7 @@ impl CallTask {
     /// Tells the peer, and closes the socket.
     async fn leave(mut self, fate: Fate) {
         let (code, why) = match fate {
-            Fate::HungUp(_) => (1000, String::new()),
+            Fate::HungUp(_) | Fate::TakenOver(_) => (1000, String::new()),
             Fate::Lost => {
                 self.counters.telephony_wrong("broken_off");
                 (1001, String::new())
@@ -237,6 +261,10 @@ fn settled(line: &LiveCall, fate: Fate, answered: bool) -> Fate {
             line.note("peer_hung_up", facts.clone());
             let given_up = if answered { Reason::CallerHungUp } else { Reason::CallerCancelled };
             line.close(given_up);
+        }
+        Fate::TakenOver(facts) => {
+            line.note("peer_hung_up", facts.clone());
+            line.transferred(TRANSFER, Ok(()));
         }
         Fate::Lost => {
             line.note("socket_lost", Object::new());
@@ -289,6 +317,10 @@ fn close_code(reason: Reason) -> (u16, String) {
     (code, why.to_owned())
 }
 
+/// The contract's word for how it is done.
+const TRANSFER: &str = "websocket_reverse_transfer";
+/// For a dialler to reach whom it transfers to, and to hang up.
+const TRANSFER_LIMIT: Duration = Duration::from_secs(30);
 /// From the socket to its `start`.
 const START_LIMIT: Duration = Duration::from_secs(10);
 /// For the peer to answer that it hung up.

@@ -21,7 +21,6 @@ pub(super) trait Dialect: std::fmt::Debug + Send {
     /// Makes the peer drop what it has not played yet.
     fn flush(&mut self, out: &mut Outbox);
     /// Asks the peer to send its caller elsewhere; whether that can be said at all.
-    #[cfg_attr(not(test), expect(dead_code, reason = "transfers are asked for by nobody yet"))]
     fn transfer(&mut self, to: &str, out: &mut Outbox) -> bool;
     /// Asks the peer to hang up; whether it answers that before the socket is to be closed.
     fn hang_up(&mut self, out: &mut Outbox) -> bool;

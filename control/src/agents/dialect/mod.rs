@@ -9,6 +9,7 @@ mod twilio;
 mod vox;
 
 use serde_json::{Map, Value};
+use vox_codecs::Decoder;
 use vox_contracts::AgentProtocol;
 
 use super::SocketPlan;
@@ -257,6 +258,23 @@ fn json(frame: Frame<'_>) -> Result<Value, Wrong> {
         _ => Err(Wrong { reason: "bad_json", close: None }),
     }
 }
+
+/// Appends coded audio of any length: a brain may say whole seconds in one message, more than a
+/// decoder takes for a packet.
+fn decode(decoder: &mut Decoder, payload: &[u8], say: &mut Vec<i16>) -> Result<(), Wrong> {
+    if payload.is_empty() {
+        return Err(wrong("bad_audio"));
+    }
+    for frame in payload.chunks(FRAME_BYTES) {
+        let from = say.len();
+        say.resize(from + frame.len(), 0);
+        decoder.decode(frame, &mut say[from..]).map_err(|_| wrong("bad_audio"))?;
+    }
+    Ok(())
+}
+
+/// 20 ms of G.711.
+const FRAME_BYTES: usize = 160;
 
 /// Counted; the connection goes on.
 const fn wrong(reason: &'static str) -> Wrong {

@@ -94,8 +94,7 @@ impl OpenAi {
         STANDARD.decode_vec(delta, &mut self.payload).map_err(|_| wrong("bad_base64"))?;
         let from = say.len();
         if self.rate_hz == 8_000 {
-            say.resize(from + self.payload.len(), 0);
-            self.decoder.decode(&self.payload, &mut say[from..]).map_err(|_| wrong("bad_audio"))?;
+            super::decode(&mut self.decoder, &self.payload, say)?;
         } else {
             let (samples, rest) = self.payload.as_chunks::<2>();
             if !rest.is_empty() {

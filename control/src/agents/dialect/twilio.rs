@@ -163,10 +163,7 @@ impl Twilio {
         let payload = payload.ok_or(wrong("no_payload"))?;
         self.payload.clear();
         STANDARD.decode_vec(payload, &mut self.payload).map_err(|_| wrong("bad_base64"))?;
-        let from = say.len();
-        say.resize(from + self.payload.len(), 0);
-        self.decoder.decode(&self.payload, &mut say[from..]).map_err(|_| wrong("bad_audio"))?;
-        Ok(())
+        super::decode(&mut self.decoder, &self.payload, say)
     }
 }
 

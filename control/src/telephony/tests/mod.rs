@@ -88,6 +88,14 @@ impl Rig {
         files.map(|file| serde_json::from_slice(&read(file).unwrap()).unwrap()).collect()
     }
 
+    /// Sends the first call's caller somewhere else.
+    fn transfer(&self, to: &str) {
+        use crate::calls::TransferRequest;
+
+        let request = TransferRequest { target: Some(to.to_owned()), reason: None };
+        self.calls.transfer(vox_call::CallId(1), request).unwrap();
+    }
+
     /// Waits until one series of the metrics has this value.
     async fn metric(&self, series: &str, expected: u64) {
         let wanted = format!("vox_{series} {expected}");

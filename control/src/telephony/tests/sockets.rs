@@ -204,3 +204,100 @@ async fn what_is_no_websocket_is_told_so() {
     }
     assert_eq!(rig.calls.slots().taken(), 0);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_transfer_is_done_when_the_dialler_hangs_up() {
+    let rig = Rig::start(ECHO, 1).await;
+    let mut client = rig.answered("echo").await;
+    talk(&mut client, 5).await;
+    rig.transfer("+911234");
+    client.event("reverse-media-stop").await;
+    let asked = client.event("reverse-call-transfer").await;
+    let expected = json!({
+        "event": "reverse-call-transfer", "streamId": "st-1", "callerId": "+919876543210",
+        "transferTo": "+911234",
+    });
+    assert_eq!(asked, expected);
+    client.say(media(&pcm(0, 160))).await;
+    client.say(json!({"event": "hangup-call", "disconnectedBy": "transfer"})).await;
+    let (code, _, events) = client.closed().await;
+    assert_eq!((code, events.len()), (1000, 0), "no further word: {events:?}");
+    let result = rig.result().await;
+    assert_eq!(result["disconnected_by"], "transfer_to_agent", "{result}");
+    assert_eq!(
+        (&result["was_transferred"], &result["transfer_destination"]),
+        (&true.into(), &"+911234".into())
+    );
+    assert_eq!(result["transfer_method"], "websocket_reverse_transfer");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn exotel_takes_no_transfer_and_the_call_goes_on() {
+    let rig = Rig::start(ECHO, 1).await;
+    let mut client = rig.connect("/exotel/echo?chunk-ms=20").await;
+    client.say(json!({"event": "connected"})).await;
+    client.say(exotel_start()).await;
+    client.event("media").await;
+    rig.transfer("+911234");
+    client.event("media").await;
+    client.say(json!({"event": "stop"})).await;
+    client.closed().await;
+    let result = rig.result().await;
+    assert_eq!(
+        (&result["disconnected_by"], &result["was_transferred"]),
+        (&"customer".into(), &false.into())
+    );
+    assert!(super::events(&result).contains(&"transfer_failed"), "{result}");
+}
+
+/// A brain that says much at once and takes it back when it hears from `say_no`.
+async fn brain() -> (u16, tokio::sync::oneshot::Sender<()>) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (say_no, no) = tokio::sync::oneshot::channel();
+    tokio::spawn(async move {
+        let stream = MaybeTlsStream::Plain(listener.accept().await.unwrap().0);
+        let mut brain = Client { socket: tokio_tungstenite::accept_async(stream).await.unwrap() };
+        let sid = brain.event("start").await["streamSid"].clone();
+        // 5 s of µ-law.
+        let payload = STANDARD.encode(vec![0x10; 40_000]);
+        brain.say(json!({"event": "media", "streamSid": sid, "media": {"payload": payload}})).await;
+        no.await.unwrap();
+        brain.say(json!({"event": "clear", "streamSid": sid})).await;
+        brain.event("stop").await;
+    });
+    (port, say_no)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_brain_takes_back_is_flushed_at_the_dialler_too() {
+    for (path, flush) in [("/ws/brain", "reverse-media-stop"), ("/exotel/brain", "clear")] {
+        let (port, say_no) = brain().await;
+        let bots = format!(
+            "[bots.brain]\nno_audio_seconds = 60\nagent = {{ kind = \"websocket\", \
+             protocol = \"twilio\", url = \"ws://127.0.0.1:{port}/\" }}\n"
+        );
+        let rig = Rig::start(&bots, 1).await;
+        let mut client = rig.connect(path).await;
+        let messages = match flush {
+            "clear" => vec![json!({"event": "connected"}), exotel_start()],
+            _ => vec![connected(), start(), json!({"event": "answer"})],
+        };
+        for message in messages {
+            client.say(message).await;
+        }
+        // Until the brain is heard.
+        let event = if flush == "clear" { "media" } else { "reverse-media" };
+        loop {
+            let message = client.event(event).await;
+            let payload = message["payload"].as_str().or(message["media"]["payload"].as_str());
+            if STANDARD.decode(payload.unwrap()).unwrap().iter().any(|byte| *byte > 0x20) {
+                break;
+            }
+        }
+        say_no.send(()).unwrap();
+        client.event(flush).await;
+        client.send(Message::Close(None)).await;
+        assert_eq!(rig.result().await["disconnected_by"], "customer");
+    }
+}
