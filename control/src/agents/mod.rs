@@ -108,7 +108,6 @@ pub(crate) enum Ask {
 
 /// What is told to a brain besides what its line says.
 #[derive(Debug, Clone, PartialEq)]
-#[allow(dead_code, reason = "transfers and the silence watch tell the rest")]
 pub(crate) enum AgentNews {
     /// The caller pressed a key.
     Digit(char),
@@ -175,8 +174,9 @@ impl Agents {
     pub(crate) fn open(&self, call: CallId, plan: &SocketPlan, facts: StartFacts) -> AgentHandle {
         let id = self.0.ids.fetch_add(1, Ordering::Relaxed);
         let session = Session::new(id, call, plan.clone(), facts, self.0.counts.clone());
+        let said = session.said();
         self.order(Order::Open(Box::new(session)));
-        AgentHandle { id, agents: self.clone() }
+        AgentHandle { id, agents: self.clone(), said }
     }
 
     /// What all of them counted.
@@ -204,12 +204,18 @@ impl Drop for Inner {
 pub(crate) struct AgentHandle {
     id: u64,
     agents: Agents,
+    said: Arc<AtomicU64>,
 }
 
 impl AgentHandle {
     /// The call is answered with this codec.
     pub(crate) fn answered(&self, line: AgentLine, codec: &'static str) {
         self.agents.order(Order::Live(self.id, Box::new(line), codec));
+    }
+
+    /// Samples of the brain's audio that were played, in all.
+    pub(crate) fn said(&self) -> u64 {
+        self.said.load(Ordering::Relaxed)
     }
 
     /// Tells the brain.

@@ -33,6 +33,8 @@ pub(super) struct Session {
     /// Goes to control with the next turn.
     asks: VecDeque<Ask>,
     announcing: Option<Announcing>,
+    /// Samples that were played, for whoever watches for silence.
+    said: Arc<AtomicU64>,
     counts: Arc<Counts>,
 }
 
@@ -125,12 +127,17 @@ impl Session {
             lost: 0,
             asks,
             announcing: None,
+            said: Arc::default(),
             counts,
         }
     }
 
     pub(super) fn id(&self) -> u64 {
         self.id
+    }
+
+    pub(super) fn said(&self) -> Arc<AtomicU64> {
+        self.said.clone()
     }
 
     pub(super) fn plan(&self) -> &SocketPlan {
@@ -229,6 +236,9 @@ impl Session {
         }
         let wants = self.recover();
         self.announce(now);
+        if let Some(live) = &self.live {
+            self.said.store(live.line.played(), Ordering::Relaxed);
+        }
         while let Some(what) = self.asks.pop_front() {
             if let Err(error) = asked.try_send(Asked { call: self.call, what }) {
                 // A brain that asks faster than control can do loses its wishes, not others theirs.

@@ -238,6 +238,7 @@ pub(super) fn check_limits(bot: &BotConfig) -> Result<(), String> {
     {
         return Err(format!("digits_on_answer: expected 1 to 32 of 0-9 * # A-D, found {digits:?}"));
     }
+    super::ReEngagement::of(bot)?;
     match bot.recording.sample_rate {
         None | Some(8_000 | 16_000) => Ok(()),
         Some(found) => wrong("recording.sample_rate", "8000 or 16000", found),

@@ -7,6 +7,7 @@ mod agent;
 mod backend;
 mod file;
 mod prompt;
+mod re_engagement;
 mod speechlike;
 
 use std::path::Path;
@@ -19,6 +20,7 @@ use crate::config::{BotsConfig, ConfigError};
 
 pub use agent::AgentPlan;
 pub(crate) use backend::explain;
+pub(crate) use re_engagement::ReEngagement;
 
 use backend::Backend;
 use file::BotsFile;
@@ -82,6 +84,12 @@ impl Bots {
         let plan = AgentPlan::of(bot, self.base_dir()).map_err(OpenError::BadBot)?;
         if let Some(file) = plan.file() {
             self.prompts.check(file).await.map_err(OpenError::BadBot)?;
+        }
+        let re_engagement = ReEngagement::of(bot).map_err(OpenError::BadBot)?;
+        let mut others = re_engagement.map(|it| it.files).unwrap_or_default();
+        others.extend(bot.pre_transfer_file.iter().map(Into::into));
+        for file in others {
+            self.prompts.check(&self.base_dir().join(file)).await.map_err(OpenError::BadBot)?;
         }
         Ok(plan)
     }

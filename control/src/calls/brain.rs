@@ -8,6 +8,7 @@ use vox_call::pipeline::{Agent, BargeIn, PortOptions, agent_port};
 use vox_call::{CallId, Digits, Reason};
 use vox_codecs::CodecKind;
 
+use super::silence::{RE_ENGAGEMENT, Watch};
 use super::transfer::ANNOUNCEMENT;
 use super::{Calls, TransferRequest};
 use crate::agents::{Act, AgentNews, Ask, Asked, OnGone, SocketPlan, StartFacts};
@@ -74,6 +75,7 @@ impl Calls {
         match id {
             APOLOGY => self.end(call, Reason::AgentGone),
             ANNOUNCEMENT => self.announced(call),
+            RE_ENGAGEMENT => self.watched(call, Watch::prompted),
             _ => {}
         }
     }
@@ -132,7 +134,7 @@ impl Calls {
     }
 
     /// Plays a file over the agent. An apology that cannot be played ends the call without it.
-    fn prompt(&self, call: CallId, file: PathBuf, id: u32, act: &'static str) {
+    pub(super) fn prompt(&self, call: CallId, file: PathBuf, id: u32, act: &'static str) {
         let this = self.clone();
         tokio::spawn(async move {
             let played = this.play(call, &file, id).await;

@@ -27,10 +27,10 @@ impl LiveCall {
     /// Media was agreed. The first time, the agent is built for the codec's rate and starts, and so
     /// does the recording; later ones (hold, codec, address) only change the media.
     pub async fn answer(&self, media: MediaSession) -> Result<(), AnswerError> {
-        let codec = media.codec();
+        let (codec, hears) = (media.codec(), media.direction.receives());
         self.agent.get_or_try_init(|| self.start(codec)).await?;
         self.calls.engine().answer(self.call, media).map_err(AnswerError::Refused)?;
-        if let Some(digits) = self.calls.answered(self.call, codec) {
+        if let Some(digits) = self.calls.answered(self.call, codec, hears) {
             self.calls.engine().digits(self.call, digits).map_err(AnswerError::Refused)?;
         }
         Ok(())

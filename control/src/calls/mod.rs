@@ -17,6 +17,7 @@ mod journal;
 mod live;
 mod outcome;
 mod pump;
+mod silence;
 mod slots;
 mod table;
 mod transfer;
@@ -93,6 +94,7 @@ impl Calls {
         let this = Self(Arc::new(inner));
         pump::start(events, this.clone())?;
         brain::start(asked, this.clone());
+        silence::start(this.clone());
         Ok(this)
     }
 

@@ -15,6 +15,7 @@ use vox_engine::{EngineEvent, Events, RecordingOptions};
 use super::digits::Heard;
 use super::journal::millis;
 use super::outcome::reason_name;
+use super::silence::{Watch, watch};
 use super::table::{Entry, Recording};
 use super::{Calls, RECORDED_LIMIT};
 use crate::agents::AgentNews;
@@ -97,16 +98,26 @@ impl Calls {
             }
             // What these bring was to be dropped here, off the shard.
             Event::Opened { .. } | Event::Renegotiated { .. } | Event::Spent { .. } => {}
-            Event::Report { .. } | Event::Speech { .. } => {}
+            Event::Report { call, quality } => {
+                self.watched(call, |watch, now| watch.heard(now, quality.speech));
+            }
+            Event::Speech { call, started, .. } => {
+                self.watched(call, |watch, now| watch.speech(now, started));
+            }
         }
     }
 
     /// Media was agreed, for the first time or again. The first time, gives what the bot presses.
-    pub(super) fn answered(&self, call: CallId, codec: CodecKind) -> Option<Digits> {
+    pub(super) fn answered(&self, call: CallId, codec: CodecKind, hears: bool) -> Option<Digits> {
         self.0.table.with(call, |entry| {
             let again = std::mem::replace(&mut entry.answered, true);
             if !again {
                 entry.rate_hz = codec.rate_hz();
+                entry.answered_at = Some(entry.elapsed());
+                entry.watch = Some(Watch::new(&entry.bot));
+            }
+            if let Some(watch) = &mut entry.watch {
+                watch.is_paused = !hears;
             }
             let event = if again { "renegotiated" } else { "answered" };
             entry.journal.write(event, json!({"codec": codec.sdp_name()}));
@@ -178,6 +189,9 @@ impl Calls {
                     "digit": digit, "duration_ms": millis(duration), "source": source,
                 });
                 entry.journal.write("digit", facts);
+                if let Some((watch, now)) = watch(entry) {
+                    watch.pressed(now);
+                }
                 if let Some(agent) = &entry.agent {
                     agent.tell(AgentNews::Digit(digit));
                 }

@@ -10,7 +10,8 @@ use vox_engine::{Opened, Refused};
 
 use super::digits::DigitLog;
 use super::journal::Journal;
-use super::transfer::Transfer;
+use super::silence::Watch;
+use super::transfer::{Transfer, TransferState};
 use super::{CallFacts, Destination, Slot};
 use crate::agents::{AgentHandle, OnGone};
 use crate::delivery::RecordingKey;
@@ -29,6 +30,10 @@ pub(super) struct Entry {
     pub(super) journal: Journal,
     pub(super) digits: DigitLog,
     pub(super) answered: bool,
+    /// Since the call began.
+    pub(super) answered_at: Option<Duration>,
+    /// From the answer on.
+    pub(super) watch: Option<Watch>,
     /// The brain, when it lives elsewhere; dropped when the call ends.
     pub(super) agent: Option<AgentHandle>,
     /// What becomes of the call when the brain is gone.
@@ -71,6 +76,8 @@ impl Entry {
             journal: Journal::begin(),
             digits: DigitLog::default(),
             answered: false,
+            answered_at: None,
+            watch: None,
             agent: None,
             on_gone: OnGone::HangUp,
             rate_hz: 8_000,
@@ -86,6 +93,12 @@ impl Entry {
     /// Whether the result can be written.
     pub(super) fn is_complete(&self) -> bool {
         self.ending.is_some() && !matches!(self.recording, Recording::Running(_))
+    }
+
+    /// Whether the caller is on the way to somebody else.
+    pub(super) fn is_transferring(&self) -> bool {
+        let going = |transfer: &Transfer| transfer.state == TransferState::Going;
+        self.transfer.as_ref().is_some_and(going)
     }
 
     pub(super) fn elapsed(&self) -> Duration {
@@ -113,6 +126,11 @@ impl Table {
     /// Changes a call, when it is still here.
     pub(super) fn with<T>(&self, call: CallId, change: impl FnOnce(&mut Entry) -> T) -> Option<T> {
         self.lock().get_mut(&call).map(change)
+    }
+
+    /// Looks at every call.
+    pub(super) fn each(&self, mut look: impl FnMut(CallId, &mut Entry)) {
+        self.lock().iter_mut().for_each(|(call, entry)| look(*call, entry));
     }
 
     /// Takes a call out when nothing is missing any more.

@@ -1,3 +1,5 @@
+mod attention;
+
 use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
 
@@ -102,13 +104,18 @@ const ECHO: &str = "[bots.echo]\nagent = { kind = \"echo\" }\nno_audio_seconds =
 
 /// Talks for `packets` of 20 ms, in real time.
 async fn talk(phone: &UdpSocket, to: std::net::SocketAddr, packets: u16) {
+    send(phone, to, packets, 0x90).await;
+}
+
+/// Sends `packets` of 20 ms of one sample, in real time.
+async fn send(phone: &UdpSocket, to: std::net::SocketAddr, packets: u16, sample: u8) {
     let mut pace = tokio::time::interval(Duration::from_millis(20));
     for n in 0..packets {
         pace.tick().await;
         let mut packet = vec![0x80, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4];
         packet[2..4].copy_from_slice(&n.to_be_bytes());
         packet[4..8].copy_from_slice(&(u32::from(n) * 160).to_be_bytes());
-        packet.extend([0x90; 160]);
+        packet.extend([sample; 160]);
         phone.send_to(&packet, to).unwrap();
     }
 }

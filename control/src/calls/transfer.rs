@@ -117,7 +117,7 @@ impl Calls {
             transfer.method = Some(method);
             let failed = outcome.err();
             let (event, facts) = match &failed {
-                None => ("transferred", json!({"to": transfer.destination.to_string()})),
+                None => ("transfer_done", json!({"to": transfer.destination.to_string()})),
                 Some(why) => ("transfer_failed", json!({"why": why})),
             };
             transfer.state = match &failed {
@@ -181,8 +181,7 @@ fn begin(
     if entry.ending.is_some() || !entry.answered {
         return Err("the call is not in progress".into());
     }
-    let going = |transfer: &Transfer| transfer.state == TransferState::Going;
-    if entry.transfer.as_ref().is_some_and(going) {
+    if entry.is_transferring() {
         return Err("another transfer is in progress".into());
     }
     let Chosen { destination, target } =

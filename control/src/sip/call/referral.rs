@@ -229,7 +229,8 @@ mod tests {
     async fn reports_lead_to_one_outcome() {
         let failed = |why: &str| Some(Err(why.to_owned()));
         let none = "the peer reported no outcome";
-        let rows: &[(&[(u16, bool)], Option<Outcome>)] = &[
+        type Row<'a> = (&'a [(u16, bool)], Option<Outcome>);
+        let rows: &[Row<'_>] = &[
             (&[(100, false), (180, false), (200, true)], Some(Ok(()))),
             (&[(202, false)], Some(Ok(()))),
             (&[(100, false), (486, true)], failed("486 Busy")),
