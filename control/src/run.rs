@@ -72,6 +72,7 @@ impl Worker {
             outbox.clone(),
             spool.clone(),
             sip.counter(),
+            calls.agent_counts(),
         );
         let telephony = Telephony::new(calls.clone(), (*counters).clone());
         let desk =

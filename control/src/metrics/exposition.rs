@@ -1,4 +1,5 @@
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use prometheus_client::collector::Collector;
@@ -10,6 +11,7 @@ use vox_rtp::DropReason;
 
 use super::Readings;
 use super::counters::{Counters, Counts};
+use crate::agents::Counts as AgentCounts;
 use crate::delivery::QueueCounts;
 use crate::sip::SipCounts;
 
@@ -35,6 +37,7 @@ impl<R: Fn() -> Readings + Send + Sync + 'static> Collector for Exposition<R> {
         page.capacity(&readings)?;
         page.calls(&self.counters.read())?;
         page.telephony(&self.counters.read())?;
+        page.agents(&readings.agents)?;
         page.sip(readings.sip)?;
         page.engine(&readings.engine)?;
         page.packets(&readings.engine)?;
@@ -242,6 +245,35 @@ impl Page<'_> {
     /// `name` without `_total`.
     fn counter(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
         self.one(name, help, ConstCounter::new(value))
+    }
+
+    fn agents(&mut self, counts: &AgentCounts) -> fmt::Result {
+        let count = |count: &AtomicU64| ConstCounter::new(count.load(Ordering::Relaxed));
+        self.one(
+            "agent_connections",
+            "Connections to bots' brains that were opened",
+            count(&counts.connected),
+        )?;
+        self.one(
+            "agent_reconnects",
+            "Connections to brains that were tried again after a loss",
+            count(&counts.reconnects),
+        )?;
+        self.one("agent_gone", "Brains that were gone for good in mid-call", count(&counts.gone))?;
+        self.one(
+            "agent_frames_lost",
+            "Frames (20 ms) of callers that no brain got: it was slow, or not there",
+            count(&counts.lost_frames),
+        )?;
+        self.one(
+            "agent_messages_unsent",
+            "Messages for brains that found their buffers full",
+            count(&counts.unsent),
+        )?;
+        let wrong = counts.wrongs();
+        let wrong =
+            wrong.iter().map(|(name, count)| ([("reason", *name)], ConstCounter::new(*count)));
+        self.each("agent_refused", "Messages of brains that cannot be used, by reason", wrong)
     }
 
     fn gauge(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {

@@ -7,12 +7,14 @@ mod counters;
 mod exposition;
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use prometheus_client::encoding::prometheus_text;
 use prometheus_client::registry::Registry;
 use vox_engine::{Engine, Stats};
 
+use crate::agents::Counts as AgentCounts;
 use crate::calls::Slots;
 use crate::delivery::{Outbox, QueueCounts, Spool};
 use crate::sip::SipCounts;
@@ -29,6 +31,7 @@ pub const CONTENT_TYPE: &str = prometheus_text::CONTENT_TYPE;
 pub(crate) struct Readings {
     pub(crate) engine: Stats,
     pub(crate) sip: SipCounts,
+    pub(crate) agents: Arc<AgentCounts>,
     pub(crate) slots_taken: usize,
     pub(crate) slots: usize,
     pub(crate) draining: bool,
@@ -48,10 +51,12 @@ impl Metrics {
         outbox: Outbox,
         spool: Spool,
         sip: impl Fn() -> SipCounts + Send + Sync + 'static,
+        agents: Arc<AgentCounts>,
     ) -> Self {
         Self::reading(counters, move || Readings {
             engine: engine.stats(),
             sip: sip(),
+            agents: agents.clone(),
             slots_taken: slots.taken(),
             slots: slots.capacity(),
             draining: slots.is_draining(),

@@ -9,6 +9,7 @@ fn readings() -> Readings {
     let mut engine = Stats { calls: 3, ports_used: 4, buffers_held: 5, ..Stats::default() };
     engine.dropped[DropReason::Late as usize] = 6;
     Readings {
+        agents: Default::default(),
         sip: crate::sip::SipCounts::default(),
         engine,
         slots_taken: 7,

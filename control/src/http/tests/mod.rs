@@ -78,6 +78,7 @@ fn desk(worker: &WorkerConfig, http: &HttpConfig, slots: Slots) -> Desk {
     }
     let counted = slots.clone();
     let metrics = Metrics::reading(&Counters::default(), move || Readings {
+        agents: Default::default(),
         sip: crate::sip::SipCounts::default(),
         engine: Stats::default(),
         slots_taken: counted.taken(),

@@ -154,6 +154,7 @@ fn metrics(calls: &Calls, counters: &Counters) -> Metrics {
     let (slots, engine) = (calls.slots().clone(), calls.engine().clone());
     let nothing = QueueCounts { pending: 0, delivered: 0, failures: 0, poisoned: 0 };
     Metrics::reading(counters, move || Readings {
+        agents: Default::default(),
         sip: crate::sip::SipCounts::default(),
         engine: engine.stats(),
         slots_taken: slots.taken(),
