@@ -98,6 +98,8 @@ impl Calls {
             }
             // What these bring was to be dropped here, off the shard.
             Event::Opened { .. } | Event::Renegotiated { .. } | Event::Spent { .. } => {}
+            // Of whom nothing comes at all, other limits are for: nobody picked up, perhaps.
+            Event::Report { quality, .. } if quality.packets_received == 0 => {}
             Event::Report { call, quality } => {
                 self.watched(call, |watch, now| watch.heard(now, quality.speech));
             }

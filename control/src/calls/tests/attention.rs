@@ -29,6 +29,17 @@ async fn a_caller_who_never_speaks_ends_as_rnr() {
 }
 
 #[tokio::test]
+async fn a_caller_of_whom_nothing_comes_is_a_phantom_and_no_rnr() {
+    let dir = tempfile::tempdir().unwrap();
+    let bots = "[bots.echo]\nagent = { kind = \"echo\" }\nrnr_seconds = 1\nno_audio_seconds = 2\n";
+    let rig = Rig::start(dir.path(), bots, 2);
+    let phone = phone();
+    let mut call = rig.open("echo").await.unwrap();
+    call.answer(session(&phone)).await.unwrap();
+    assert_eq!(within(call.ended()).await, Reason::MediaTimeout);
+}
+
+#[tokio::test]
 async fn a_caller_who_spoke_or_pressed_a_key_stays_and_is_warned_before_the_end() {
     for key in [false, true] {
         let dir = tempfile::tempdir().unwrap();
