@@ -5,12 +5,12 @@
 //!            (vox-call)              └────────── hub's thread ──────────┘
 //! ```
 //!
-//! Read in this order: [`dialect`] (the languages, sans-IO) → `session` (one call: its line, its
+//! Read in this order: `dialect` (the languages, sans-IO) → `session` (one call: its line, its
 //! dialect, its socket, and what becomes of it when the brain is gone) → `hub` (the thread: one look
 //! at the sockets every 2 ms at most, however many there are) → `connect` and `stream` (TCP, TLS,
 //! upgrade).
 //!
-//! What this module does not do: decide what a wish of the brain means for the call ([`Asked`] goes
+//! What this module does not do: decide what a wish of the brain means for the call (`Asked` goes
 //! to [`Calls`](crate::calls::Calls)), sockets that are opened towards us.
 
 mod connect;
