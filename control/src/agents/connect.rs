@@ -97,6 +97,16 @@ pub(super) fn connect(
     subprotocol: Option<&'static str>,
     limit: Duration,
 ) -> Result<Socket, String> {
+    connect_trusting(trust, address, subprotocol, limit)
+}
+
+/// `trust` says whose certificates are good.
+fn connect_trusting(
+    trust: impl FnOnce() -> Result<Arc<ClientConfig>, String>,
+    address: &Address,
+    subprotocol: Option<&'static str>,
+    limit: Duration,
+) -> Result<Socket, String> {
     let deadline = Instant::now() + limit;
     let tcp = reach(address, deadline)?;
     let wire = Wire::new(tcp, deadline);
@@ -158,15 +168,19 @@ fn trust() -> Result<Arc<ClientConfig>, String> {
             if roots.is_empty() {
                 return Err("no trusted certificates here: install ca-certificates".into());
             }
-            let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-            let config = ClientConfig::builder_with_provider(provider)
-                .with_safe_default_protocol_versions()
-                .map_err(|error| error.to_string())?
-                .with_root_certificates(roots)
-                .with_no_client_auth();
-            Ok(Arc::new(config))
+            trusting(roots)
         })
         .clone()
+}
+
+fn trusting(roots: RootCertStore) -> Result<Arc<ClientConfig>, String> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| error.to_string())?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(Arc::new(config))
 }
 
 fn explain(error: Error) -> String {
@@ -198,3 +212,6 @@ const READ_BYTES: usize = 8 << 10;
 const WRITE_BYTES: usize = 16 << 10;
 /// Waiting to be written: what is not audio goes on being queued for a brain that does not read.
 const WRITE_BYTES_MAX: usize = 256 << 10;
+
+#[cfg(test)]
+mod tests;

@@ -649,7 +649,7 @@ impl Counts {
         self.tried.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(super) fn wrong(&self, reason: &'static str) {
+    pub(crate) fn wrong(&self, reason: &'static str) {
         *self.lock().entry(reason).or_default() += 1;
     }
 

@@ -1,4 +1,5 @@
 use std::collections::{HashMap, HashSet};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use vox_rtp::DropReason;
@@ -9,7 +10,7 @@ fn readings() -> Readings {
     let mut engine = Stats { calls: 3, ports_used: 4, buffers_held: 5, ..Stats::default() };
     engine.dropped[DropReason::Late as usize] = 6;
     Readings {
-        agents: Default::default(),
+        agents: agents(),
         sip: crate::sip::SipCounts::default(),
         engine,
         slots_taken: 7,
@@ -18,6 +19,17 @@ fn readings() -> Readings {
         results: QueueCounts { pending: 9, delivered: 10, failures: 11, poisoned: 12 },
         recordings: QueueCounts { pending: 13, delivered: 14, failures: 15, poisoned: 16 },
     }
+}
+
+fn agents() -> Arc<AgentCounts> {
+    let counts = AgentCounts::default();
+    let counters =
+        [&counts.connected, &counts.reconnects, &counts.gone, &counts.lost_frames, &counts.unsent];
+    for (counter, value) in counters.into_iter().zip(18..) {
+        counter.store(value, Ordering::Relaxed);
+    }
+    counts.wrong("bad_json");
+    counts.into()
 }
 
 fn text(counters: &Counters) -> String {
@@ -60,6 +72,12 @@ fn what_was_counted_is_said() {
         ("vox_recordings_total", "1"),
         ("vox_recorded_seconds_total", "1.5"),
         ("vox_recording_overruns_total", "17"),
+        ("vox_agent_connections_total", "18"),
+        ("vox_agent_reconnects_total", "19"),
+        ("vox_agent_gone_total", "20"),
+        ("vox_agent_frames_lost_total", "21"),
+        ("vox_agent_messages_unsent_total", "22"),
+        ("vox_agent_refused_total{reason=\"bad_json\"}", "1"),
         (concat!("vox_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"}"), "1"),
     ];
     for (series, value) in rows {
