@@ -14,6 +14,7 @@ mod destination;
 mod digits;
 mod finish;
 mod journal;
+mod latency;
 mod live;
 mod outcome;
 mod pump;

@@ -3,16 +3,17 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use vox_call::quality::Quality;
+use vox_call::quality::{Quality, Response};
 use vox_call::{Outcome, Reason};
 use vox_contracts::{
     AgentConfig, BotConfig, CallDirection, CallEvent, CallResult, DisconnectedBy,
-    JitterPercentiles, Latency, MediaQuality, Object,
+    JitterPercentiles, MediaQuality, Object,
 };
 use vox_rtp::DropReason;
 
 use super::CallFacts;
 use super::journal::millis;
+use super::latency::{latency, sample};
 use super::transfer::TransferFacts;
 use crate::delivery::RecordingKey;
 
@@ -25,6 +26,8 @@ pub(super) struct Ended {
     pub(super) duration: Duration,
     /// `None` when no media was agreed.
     pub(super) quality: Option<Quality>,
+    /// Oldest first.
+    pub(super) responses: Vec<Response>,
     pub(super) digits: String,
     pub(super) events: Vec<CallEvent>,
     /// Key and address.
@@ -57,8 +60,8 @@ impl Ended {
             recording_access_token: None,
             post_call_analysis: None,
             qc_analysis: None,
-            latency: Latency::default(),
-            latency_samples: Vec::new(),
+            latency: self.quality.map(|quality| latency(&quality.responses)).unwrap_or_default(),
+            latency_samples: self.responses.into_iter().map(sample).collect(),
             usage_metrics: Object::new(),
             pipeline_config,
             connected_event: self.facts.connected_event,
@@ -239,6 +242,7 @@ mod tests {
             reason: Reason::CallerHungUp,
             duration: Duration::from_millis(1_234),
             quality: Some(quality),
+            responses: vec![Response { after: Duration::from_millis(640), own: Duration::ZERO }],
             digits: "12#".into(),
             events: Vec::new(),
             recording: RecordingKey::parse("k.wav").map(|key| (key, "file:///k.wav".into())),
@@ -251,6 +255,7 @@ mod tests {
         assert_eq!(result["media"]["mos_lq"], 4.41);
         assert_eq!(result["media"]["jitter_ms"]["p95"], 1.25);
         assert_eq!(result["media"]["dropped"], json!({"late": 3}));
+        assert_eq!(result["latency_samples"][0]["response_ms"], 640.0);
         assert_eq!(result["recording_url"], "file:///k.wav");
         assert!(!result.to_string().contains("hidden"), "{result}");
     }

@@ -94,6 +94,8 @@ impl Calls {
                 if spent.is_none() {
                     ending.duration = self.talked(call);
                 }
+                let responses = spent.map_or_else(Vec::new, |spent| spent.responses().collect());
+                self.0.table.with(call, |entry| entry.responses = responses);
                 self.ended(call, ending);
             }
             // What these bring was to be dropped here, off the shard.

@@ -4,6 +4,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
+use vox_call::quality::Response;
 use vox_call::{CallId, Ending, Reason};
 use vox_contracts::BotConfig;
 use vox_engine::{Opened, Refused};
@@ -42,6 +43,8 @@ pub(super) struct Entry {
     pub(super) rate_hz: u32,
     pub(super) recording: Recording,
     pub(super) ending: Option<Ending>,
+    /// How long the caller waited for the bot; known at the end.
+    pub(super) responses: Vec<Response>,
     pub(super) tell_ended: watch::Sender<Option<Reason>>,
     /// To the caller's side; room for one, for there is one transfer at a time.
     pub(super) orders: mpsc::Sender<Destination>,
@@ -83,6 +86,7 @@ impl Entry {
             rate_hz: 8_000,
             recording: Recording::None,
             ending: None,
+            responses: Vec::new(),
             tell_ended,
             orders,
             transfer: None,
