@@ -7,7 +7,8 @@ use std::cell::Cell;
 use std::time::Duration;
 
 use common::{Caller, LIMITS, Memory, ms, session};
-use vox_call::pipeline::{Agent, Prompt, tap};
+use vox_call::hearing::{Vad, VadOptions};
+use vox_call::pipeline::{Agent, AgentLine, BargeIn, PortOptions, Prompt, agent_port, tap};
 use vox_call::{
     Call, CallId, CallSetup, Command, Component, Digits, Event, Input, LegKey, MediaSession,
     MediaTime, Output, Reason, Shard,
@@ -122,10 +123,20 @@ impl Watched {
     }
 
     fn open(&mut self, id: u64, agent: Agent, agreed: MediaSession) -> LegKey {
+        self.open_with(id, agent, agreed, None)
+    }
+
+    fn open_with(
+        &mut self,
+        id: u64,
+        agent: Agent,
+        agreed: MediaSession,
+        vad: Option<Box<Vad>>,
+    ) -> LegKey {
         let call = CallId(id);
         let (recording, _) = tap(50, 16_000);
         let tap = Some(Box::new(recording));
-        let setup = CallSetup { call, limits: LIMITS, seed: id, cname: [b'c'; 16], tap, vad: None };
+        let setup = CallSetup { call, limits: LIMITS, seed: id, cname: [b'c'; 16], tap, vad };
         self.command(Command::Open(Call::new(setup)));
         self.command(Command::Attach { call, agent: Box::new(agent) });
         self.command(Command::Answer { call, session: Box::new(agreed) });
@@ -203,6 +214,54 @@ fn packets_ticks_and_reports_never_touch_the_allocator() {
         }
     }
     assert_eq!(rows, 4 * 6 * 2);
+}
+
+/// The ends of a call with an agent elsewhere, and what its brain does: it talks without a pause,
+/// sets marks, and clears now and then. Not watched: the line is control's.
+fn brain(line: &mut AgentLine, turn: u32) {
+    let (mut frames, mut tidings) = (0, 0);
+    line.hear(|_| frames += 1);
+    line.tidings(|_| tidings += 1);
+    line.say(&[900; 400]);
+    line.mark(turn);
+    if turn % 70 == 69 {
+        line.clear();
+    }
+}
+
+#[test]
+fn nor_does_an_agent_elsewhere_while_its_caller_barges_in() {
+    const PEER: &str = "192.0.2.7:4000";
+    for (codec, rate_hz, neural) in [
+        (CodecKind::Pcmu, 8_000, true),
+        (CodecKind::Pcmu, 16_000, false),
+        (CodecKind::G722, 16_000, true),
+        (CodecKind::Opus, 8_000, false),
+    ] {
+        let mut world = Watched::new(4);
+        let (port, mut line) = agent_port(PortOptions {
+            rate_hz,
+            barge_in: Some(BargeIn::default()),
+            ahead_max: Duration::from_secs(10),
+        });
+        let vad = Vad::new(VadOptions { neural, ..VadOptions::default() });
+        let agreed = session(codec, PEER);
+        let leg = world.open_with(1, Agent::port(port), agreed, Some(Box::new(vad)));
+        let mut caller = Caller::new(codec, PEER);
+        let packets: Vec<_> = (0..600)
+            .map(|n| if n % 100 < 50 { caller.speech() } else { caller.silence() })
+            .collect();
+        for (turn, packet) in (0..).zip(&packets) {
+            world.receive(leg, Component::Rtp, PEER, packet);
+            world.run(ms(20));
+            brain(&mut line, turn);
+        }
+        let call = CallId(1);
+        world.command(Command::Query { call });
+        world.command(Command::Close { call, reason: Reason::CallerHungUp });
+        assert!(line.is_closed() && line.played() > 0, "{codec:?}");
+        assert_eq!(TOUCHED.get(), 0, "{codec:?}, {rate_hz} Hz, neural {neural}");
+    }
 }
 
 #[test]

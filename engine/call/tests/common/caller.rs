@@ -80,6 +80,13 @@ impl Caller {
         self.packet(&payload[..len])
     }
 
+    /// The next 20 ms of nothing.
+    pub(crate) fn silence(&mut self) -> Vec<u8> {
+        let mut payload = [0; 1_000];
+        let len = self.encoder.encode(&vec![0; self.codec.frame_samples()], &mut payload);
+        self.packet(&payload[..len])
+    }
+
     /// Speaks for this many packets, one every 20 ms.
     pub(crate) fn speak(&mut self, world: &mut World, call: CallId, packets: usize) {
         for _ in 0..packets {
