@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, TryRecvError};
 use std::time::{Duration, Instant};
@@ -13,7 +14,7 @@ use mio::{Events, Interest, Poll, Token, Waker};
 use vox_call::pipeline::AgentLine;
 use vox_engine::AgentsBell;
 
-use super::connect::{Socket, connect};
+use super::connect::{self, Socket};
 use super::dialect::Stop;
 use super::session::{Counts, Session, Wants};
 use super::{AgentNews, Asked};
@@ -181,8 +182,12 @@ impl Hub {
     fn serve(&mut self, now: Instant) {
         let mut again = vec![];
         for session in self.sessions.values_mut() {
-            if let Some(Wants::Connection(pause)) = session.serve(now, &self.asked) {
-                again.push((session.id(), pause));
+            let turn = AssertUnwindSafe(|| session.serve(now, &self.asked));
+            match catch_unwind(turn) {
+                Ok(Some(Wants::Connection(pause))) => again.push((session.id(), pause)),
+                Ok(None) => {}
+                // A bug that one brain runs into is its end and nobody else's.
+                Err(_) => session.broken(),
             }
         }
         for (id, pause) in again {
@@ -198,13 +203,18 @@ impl Hub {
         let subprotocol = session.subprotocol();
         let (back, waker) = (self.back.clone(), self.waker.clone());
         self.counts.connecting();
-        self.runtime.spawn_blocking(move || {
-            std::thread::sleep(pause);
-            let socket = connect(&plan.address, subprotocol, plan.limits.connect);
+        let runtime = self.runtime.clone();
+        let connect = move || {
+            let socket = connect::connect(&plan.address, subprotocol, plan.limits.connect);
             // The thread is gone when the worker stops.
             if back.send(Order::Connected(id, socket.map(Box::new))).is_ok() {
                 let _ = waker.wake();
             }
+        };
+        // Waiting holds no thread: many brains may be away at once.
+        self.runtime.spawn(async move {
+            tokio::time::sleep(pause).await;
+            runtime.spawn_blocking(connect);
         });
     }
 }

@@ -183,6 +183,14 @@ impl Session {
         self.link = Link::Lost(why);
     }
 
+    /// It fell over: nothing more is asked of what may have broken.
+    pub(super) fn broken(&mut self) {
+        tracing::error!(call_id = self.call.0, "a brain's session fell over");
+        self.link = Link::Gone;
+        self.live = None;
+        self.asks.push_back(Ask::Gone { why: "a fault of this worker's".into() });
+    }
+
     /// The call is answered.
     pub(super) fn answered(&mut self, line: AgentLine, codec: &'static str) {
         self.facts.codec = codec;
