@@ -1,4 +1,4 @@
-//! A shard with calls that echo: what a datagram and a tick cost one of them, without any I/O.
+//! A shard with calls that echo, or whose agent lives elsewhere: what a datagram and a tick cost one of them, without any I/O.
 //!
 //! All calls get a packet, then the 20 ms grid is played once round. The time is for one call and
 //! one frame: *datagram* is its arrival (latch, parse, file), *tick* the rest (jitter buffer,
@@ -10,7 +10,8 @@ use std::time::Duration;
 use criterion::{Criterion, criterion_group, criterion_main};
 
 use vox_benches::{Memory, ThreadTime, packets, quick};
-use vox_call::pipeline::Agent;
+use vox_call::hearing::{Vad, VadOptions};
+use vox_call::pipeline::{Agent, AgentLine, BargeIn, PortOptions, agent_port};
 use vox_call::{
     Call, CallId, CallSetup, Command, Component, Direction, Input, LegKey, Limits, MediaSession,
     MediaTime, Output, PacketMemory, Shard,
@@ -20,22 +21,24 @@ use vox_rtp::{RtpHeader, RtpTime, SeqNo, Ssrc};
 
 fn shard(criterion: &mut Criterion<ThreadTime>) {
     let mut group = criterion.benchmark_group("shard, one call and frame");
-    for (kind, calls) in [
-        (CodecKind::Pcmu, 100),
-        (CodecKind::Pcmu, 1_000),
-        (CodecKind::G722, 100),
-        (CodecKind::Opus, 100),
+    for (kind, calls, answers) in [
+        (CodecKind::Pcmu, 100, Answers::Echo),
+        (CodecKind::Pcmu, 100, Answers::Port),
+        (CodecKind::Pcmu, 100, Answers::PortWithVad),
+        (CodecKind::Pcmu, 1_000, Answers::Echo),
+        (CodecKind::G722, 100, Answers::Echo),
+        (CodecKind::Opus, 100, Answers::Echo),
     ] {
-        let mut world = World::new(kind, calls);
+        let mut world = World::new(kind, calls, answers);
         // Past the jitter buffers' start.
         for _ in 0..50 {
             world.round();
         }
         let sent = world.sent;
         world.round();
-        assert_eq!(world.sent - sent, usize::from(calls), "every call echoes");
+        assert_eq!(world.sent - sent, usize::from(calls), "every call answers");
         let mut bench = |part: &str, of: fn(&Round) -> Duration| {
-            group.bench_function(format!("{part}, {calls} calls {kind:?}"), |b| {
+            group.bench_function(format!("{part}, {calls} calls {kind:?} {answers:?}"), |b| {
                 b.iter_custom(|rounds| {
                     let total: Duration = (0..rounds).map(|_| of(&world.round())).sum();
                     total / u32::from(calls)
@@ -48,6 +51,16 @@ fn shard(criterion: &mut Criterion<ThreadTime>) {
     group.finish();
 }
 
+/// Who is at the other end of the calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Answers {
+    Echo,
+    /// An agent elsewhere that gives back what it hears.
+    Port,
+    /// The same, with voice activity detection and barge-in.
+    PortWithVad,
+}
+
 /// What all calls took for 20 ms.
 struct Round {
     datagrams: Duration,
@@ -58,6 +71,8 @@ struct World {
     shard: Shard,
     memory: Memory,
     kind: CodecKind,
+    answers: Answers,
+    lines: Vec<AgentLine>,
     legs: Vec<LegKey>,
     packets: Vec<Vec<u8>>,
     now: MediaTime,
@@ -67,12 +82,14 @@ struct World {
 }
 
 impl World {
-    fn new(kind: CodecKind, calls: u16) -> Self {
+    fn new(kind: CodecKind, calls: u16, answers: Answers) -> Self {
         let mut world = Self {
             shard: Shard::new(usize::from(calls)),
             // A call's jitter buffer holds a few packets; a slice's sends wait together.
             memory: Memory::new(calls * 16, calls * 2),
             kind,
+            answers,
+            lines: Vec::new(),
             legs: Vec::new(),
             packets: packets(kind, PAYLOAD_TYPE, 500),
             now: MediaTime::from_micros(1_000_000),
@@ -93,12 +110,41 @@ impl World {
             seed: call.0,
             cname: *b"0123456789abcdef",
             tap: None,
-            vad: None,
+            vad: (self.answers == Answers::PortWithVad)
+                .then(|| Box::new(Vad::new(VadOptions::default()))),
         };
+        let agent = self.agent();
         let session = Box::new(session(self.kind, peer(call.0 as u16)));
         self.command(Command::Open(Call::new(setup)));
-        self.command(Command::Attach { call, agent: Box::new(Agent::echo()) });
+        self.command(Command::Attach { call, agent: Box::new(agent) });
         self.command(Command::Answer { call, session });
+    }
+
+    fn agent(&mut self) -> Agent {
+        if self.answers == Answers::Echo {
+            return Agent::echo();
+        }
+        let (port, line) = agent_port(PortOptions {
+            rate_hz: self.kind.rate_hz(),
+            barge_in: (self.answers == Answers::PortWithVad).then(BargeIn::default),
+            ahead_max: Duration::from_secs(10),
+        });
+        self.lines.push(line);
+        Agent::port(port)
+    }
+
+    /// What agents elsewhere do on threads of their own: not part of the figures.
+    fn think(&mut self) {
+        let mut frame = [0; 320];
+        for line in &mut self.lines {
+            let mut len = 0;
+            line.hear(|heard| {
+                len = heard.samples.len();
+                frame[..len].copy_from_slice(heard.samples);
+            });
+            line.tidings(|_| ());
+            line.say(&frame[..len]);
+        }
     }
 
     fn command(&mut self, command: Command) {
@@ -108,6 +154,7 @@ impl World {
 
     /// 20 ms: a packet for each call, then each slice of the grid.
     fn round(&mut self) -> Round {
+        self.think();
         let datagram = self.datagram();
         let arrive = |(n, leg): (usize, &LegKey)| Input::Datagram {
             leg: *leg,
