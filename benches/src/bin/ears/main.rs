@@ -4,6 +4,8 @@
 //! ears barge-in      from the caller's first frame of speech to its detection, while the agent speaks
 //! ears echo          an hour of agent's speech with its own echo at −25 dB: how often is that speech?
 //! ears cost          a frame's cost beside decoding and encoding G.711
+//! ears digits        an hour of speech in all languages that are installed: how many digits are heard?
+//! ears amd           who answered: people's and machines' greetings in all languages, as a table
 //! ```
 //!
 //! The speech is Debian's package `asterisk-core-sounds-en-wav` (`--corpus` names another directory
@@ -15,11 +17,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use clap::{Parser, Subcommand};
-use vox_call::hearing::{Vad, VadOptions};
+use vox_call::hearing::{Amd, AmdOptions, Vad, VadOptions};
 use vox_call::pipeline::Edge;
 use vox_codecs::dsp::level::level_dbov;
 use vox_codecs::wav::Wav;
 use vox_codecs::{CodecKind, Decoder, Encoder};
+
+mod amd;
 
 #[derive(Debug, Parser)]
 #[command(about = "What the voice activity detector hears in recorded speech")]
@@ -39,6 +43,10 @@ enum What {
     Echo,
     /// CPU of a frame.
     Cost,
+    /// Whether speech is taken for digits.
+    Digits,
+    /// Who answered.
+    Amd,
 }
 
 fn main() -> Result<()> {
@@ -48,6 +56,8 @@ fn main() -> Result<()> {
         What::BargeIn => barge_in(&corpus),
         What::Echo => echo(&corpus),
         What::Cost => cost(&corpus),
+        What::Digits => amd::digits(&options.corpus)?,
+        What::Amd => amd::table(&options.corpus)?,
     }
     Ok(())
 }
@@ -147,6 +157,11 @@ fn cost(corpus: &[Vec<i16>]) {
         let _ = decoder.decode(&payload, &mut pcm);
     });
     println!("G.711 encode and decode: {} ns a frame", codec.as_nanos());
+    // Without a verdict before the end it does all of its work.
+    let mut amd = Amd::new(AmdOptions { max_words: u32::MAX, ..AmdOptions::default() });
+    let each = timed(&speech, |frame| _ = amd.push(8_000, frame));
+    let ratio = each.as_secs_f64() / codec.as_secs_f64();
+    println!("answering machines: {} ns a frame of speech, {ratio:.1} x G.711", each.as_nanos());
     for neural in [false, true] {
         let mut vad = Vad::new(VadOptions { neural, ..VadOptions::default() });
         let each = timed(&speech, |frame| {
