@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 use vox_call::hearing::{Amd, AmdNews, AmdOptions, AmdReason, AmdVerdict, Answered};
 use vox_codecs::g711::Law;
-use vox_codecs::tones::DtmfDetector;
+use vox_codecs::tones::{DtmfDetector, ToneGenerator};
 use vox_codecs::wav::Wav;
 
 use crate::{FRAME, HOUR_FRAMES};
@@ -37,12 +37,18 @@ pub(crate) fn digits(corpus: &Path) -> Result<()> {
 
 /// Prints who answered, and who was thought to.
 pub(crate) fn table(corpus: &Path) -> Result<()> {
-    let (mut people, mut machines, mut beeping) = (vec![], vec![], vec![]);
+    let (mut short, mut long, mut machines) = (vec![], vec![], vec![]);
+    let (mut recorded, mut made) = (vec![], vec![]);
+    let mut tone = vec![0; 15 * FRAME];
+    ToneGenerator::sine(8_000, 1_000.0, -16.0).fill(&mut tone);
     for language in languages(corpus)? {
-        people.extend(people_of(&language)?);
+        let (one, two) = people_of(&language)?;
+        short.extend(one);
+        long.extend(two);
+        let beep = read(&language.join("beep.wav")).context("no beep")?;
         for greeting in machines_of(&language)? {
-            let beep = read(&language.join("beep.wav")).context("no beep")?;
-            beeping.push([&greeting[..], &silence(300), &beep].concat());
+            recorded.push([&greeting[..], &silence(300), &beep].concat());
+            made.push([&greeting[..], &silence(300), &tone].concat());
             machines.push(greeting);
         }
     }
@@ -50,9 +56,11 @@ pub(crate) fn table(corpus: &Path) -> Result<()> {
         "| who answers | recordings | Human | Machine | Unknown | verdict p50 | end of beep told |"
     );
     println!("|---|--:|--:|--:|--:|--:|--:|");
-    row("a person", &people);
-    row("a machine", &machines);
-    row("a machine with a beep", &beeping);
+    row("a person: hello, or a name", &short);
+    row("a person: hello, and a name", &long);
+    row("a machine without a beep", &machines);
+    row("a machine with the corpus' beep (700 Hz)", &recorded);
+    row("a machine with a beep of 1,000 Hz, 300 ms", &made);
     Ok(())
 }
 
@@ -94,15 +102,16 @@ fn judge(n: usize, greeting: &[i16]) -> (AmdVerdict, bool) {
     (verdict.unwrap_or(none), beep)
 }
 
-fn people_of(language: &Path) -> Result<Vec<Vec<i16>>> {
+/// What stands in for people: one word, and two.
+fn people_of(language: &Path) -> Result<(Vec<Vec<i16>>, Vec<Vec<i16>>)> {
     // The Spanish one is a sentence of five seconds.
     let hello = read(&language.join("hello.wav")).filter(|it| it.len() < 12_000);
     let mut paths = vec![];
     list(&language.join("phonetic"), &mut paths)?;
     let names: Vec<_> = paths.iter().filter_map(|path| read(path)).take(26).collect();
     let both = |name: &Vec<i16>| Some([&hello.clone()?[..], &silence(200), name].concat());
-    let greeted: Vec<_> = names.iter().filter_map(both).collect();
-    Ok(hello.iter().cloned().chain(names).chain(greeted).collect())
+    let greeted = names.iter().filter_map(both).collect();
+    Ok((hello.iter().cloned().chain(names).collect(), greeted))
 }
 
 /// "The person at extension … is unavailable / on the phone", "please leave your message …", and

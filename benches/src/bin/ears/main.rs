@@ -8,7 +8,7 @@
 //! ears amd           who answered: people's and machines' greetings in all languages, as a table
 //! ```
 //!
-//! The speech is Debian's package `asterisk-core-sounds-en-wav` (`--corpus` names another directory
+//! The speech is Debian's package `asterisk-core-sounds-en-wav`; `digits` and `amd` want es, fr, it and ru beside it (`--corpus` names another directory
 //! of 8 kHz WAV files).
 
 use std::fs;

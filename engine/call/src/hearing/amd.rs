@@ -6,7 +6,7 @@
 //!             ▼
 //!          greeting ─ a pause of after_greeting ──────────► Human
 //!             │ ────── more than max_words, or greeting ──► Machine (ManyWords, LongGreeting)
-//!             │ ────── analysis over: most of it speech ──► Machine (LongGreeting), else Unknown
+//!             │ ────── analysis over, and it goes on ──► Machine (LongGreeting), else Unknown
 //!             └─ at any time a beep ──────────────────────► Machine (Beep)
 //! ```
 //!
@@ -187,7 +187,8 @@ impl Amd {
         }
         // The analysis may end before a long greeting can have been that long.
         let most = self.options.total_analysis * 3 / 5;
-        if greeting >= self.options.greeting || (over && greeting >= most) {
+        let goes_on = over && self.pause <= GOES_ON_FRAMES;
+        if greeting >= self.options.greeting || (goes_on && greeting >= most) {
             return Some((Answered::Machine, AmdReason::LongGreeting));
         }
         if FRAME * self.pause >= self.options.after_greeting {
@@ -258,6 +259,8 @@ const SPEECH_DBOV: i8 = -42;
 const WORD_FRAMES: u32 = 3;
 /// 80 ms: shorter pauses are in words.
 const WORD_PAUSE_FRAMES: u32 = 4;
+/// 200 ms: after a longer pause a greeting may be over.
+const GOES_ON_FRAMES: u32 = 10;
 /// 120 ms: no vowel is a sine so long.
 const BEEP_FRAMES: u32 = 6;
 const STEADY_HZ: f32 = 25.0;
