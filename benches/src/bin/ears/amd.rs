@@ -14,6 +14,8 @@ use vox_codecs::wav::Wav;
 
 use crate::{FRAME, HOUR_FRAMES};
 
+type Recordings = Vec<Vec<i16>>;
+
 /// Plays all languages' recordings in a loop for an hour.
 pub(crate) fn digits(corpus: &Path) -> Result<()> {
     let (mut paths, languages) = (vec![], languages(corpus)?);
@@ -103,7 +105,7 @@ fn judge(n: usize, greeting: &[i16]) -> (AmdVerdict, bool) {
 }
 
 /// What stands in for people: one word, and two.
-fn people_of(language: &Path) -> Result<(Vec<Vec<i16>>, Vec<Vec<i16>>)> {
+fn people_of(language: &Path) -> Result<(Recordings, Recordings)> {
     // The Spanish one is a sentence of five seconds.
     let hello = read(&language.join("hello.wav")).filter(|it| it.len() < 12_000);
     let mut paths = vec![];
@@ -116,7 +118,7 @@ fn people_of(language: &Path) -> Result<(Vec<Vec<i16>>, Vec<Vec<i16>>)> {
 
 /// "The person at extension … is unavailable / on the phone", "please leave your message …", and
 /// announcements of other kinds.
-fn machines_of(language: &Path) -> Result<Vec<Vec<i16>>> {
+fn machines_of(language: &Path) -> Result<Recordings> {
     let prompt = |name: &str| {
         read(&language.join(format!("{name}.wav"))).with_context(|| format!("{name} is missing"))
     };

@@ -8,8 +8,8 @@
 //! ears amd           who answered: people's and machines' greetings in all languages, as a table
 //! ```
 //!
-//! The speech is Debian's package `asterisk-core-sounds-en-wav`; `digits` and `amd` want es, fr, it and ru beside it (`--corpus` names another directory
-//! of 8 kHz WAV files).
+//! The speech is Debian's package `asterisk-core-sounds-en-wav` (`--corpus` names another directory
+//! of 8 kHz WAV files); `digits` and `amd` want those of es, fr, it and ru beside it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
