@@ -531,7 +531,7 @@ impl Up {
     /// A message that cannot be used: counted; too many of them, or a bad one, end the socket.
     fn wrong(&mut self, wrong: Wrong, counts: &Counts) -> Result<(), End> {
         counts.wrong(wrong.reason);
-        self.wrong += 1;
+        self.wrong += u32::from(wrong.is_a_fault());
         let code = wrong.close.or((self.wrong > WRONG_MAX).then_some(1_008));
         let Some(code) = code else { return Ok(()) };
         self.close(code, wrong.reason);

@@ -5,9 +5,13 @@
 //! A dialect knows nothing of sockets, clocks or engines, so each is proven by transcripts.
 
 mod openai;
+#[cfg(test)]
+mod tests;
 mod twilio;
 mod vox;
 
+use base64::engine::DecodePaddingMode;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use serde_json::{Map, Value};
 use vox_codecs::Decoder;
 use vox_contracts::AgentProtocol;
@@ -189,6 +193,13 @@ pub(crate) struct Wrong {
     pub(crate) close: Option<u16>,
 }
 
+impl Wrong {
+    /// Whether a brain that does so is broken when it does so often.
+    pub(crate) fn is_a_fault(&self) -> bool {
+        *self != UNKNOWN
+    }
+}
+
 /// Why the brain's socket is closed by us.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stop {
@@ -275,6 +286,16 @@ fn decode(decoder: &mut Decoder, payload: &[u8], say: &mut Vec<i16>) -> Result<(
 
 /// 20 ms of G.711.
 const FRAME_BYTES: usize = 160;
+
+/// Payloads with or without padding: apps differ, and both are clear.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &base64::alphabet::STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
+/// A message of a kind that is not known here. Counted and ignored, however many there are: apps
+/// talk about more than the call.
+const UNKNOWN: Wrong = wrong("unknown_type");
 
 /// Counted; the connection goes on.
 const fn wrong(reason: &'static str) -> Wrong {

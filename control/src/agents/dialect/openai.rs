@@ -5,11 +5,12 @@
 use std::collections::VecDeque;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 use vox_codecs::{CodecKind, Decoder, Encoder};
 
-use super::{Act, Dialect, Frame, News, Out, StartFacts, Stop, Wrong, json as parse, text, wrong};
+use super::{
+    Act, BASE64, Dialect, Frame, News, Out, StartFacts, Stop, Wrong, json as parse, text, wrong,
+};
 
 /// One session.
 #[derive(Debug)]
@@ -23,9 +24,14 @@ pub(super) struct OpenAi {
     items: VecDeque<Item>,
     /// Milliseconds of audio said on this connection.
     said_ms: f64,
-    /// Played when it was last told.
-    played_ms: u64,
-    responding: bool,
+    /// The response that is being made.
+    response: Option<String>,
+    /// The response that we cancelled: what still comes of it is not played.
+    cancelled: Option<String>,
+    /// To be asked for once the present response is done: there is one at a time.
+    next: Option<String>,
+    /// Items, and milliseconds said, when the queue was last cleared.
+    cleared: (usize, f64),
     opening: Option<String>,
     /// Reused for every message.
     message: String,
@@ -50,8 +56,10 @@ impl OpenAi {
             decoder: Decoder::new(CodecKind::Pcmu),
             items: VecDeque::new(),
             said_ms: 0.0,
-            played_ms: 0,
-            responding: false,
+            response: None,
+            cancelled: None,
+            next: None,
+            cleared: (0, 0.0),
             opening: None,
             message: String::new(),
             payload: vec![],
@@ -67,11 +75,13 @@ impl OpenAi {
     }
 
     /// Tells the model what of its speech was heard, so that it does not believe to have said more.
-    fn truncate(&mut self, played_ms: u64, out: &mut dyn Out) {
-        self.played_ms = played_ms;
-        let ends = self.items.iter().map(|item| item.from_ms).skip(1).collect::<Vec<_>>();
-        let ends = ends.into_iter().chain([self.said_ms]);
-        for (item, end_ms) in self.items.drain(..).zip(ends) {
+    /// The first `count` items are meant, which end at `said_ms`; the rest is played from here on.
+    fn truncate(&mut self, count: usize, said_ms: f64, played_ms: u64, out: &mut dyn Out) {
+        let count = count.min(self.items.len());
+        let mut ends = self.items.iter().map(|item| item.from_ms).skip(1).collect::<Vec<_>>();
+        ends.truncate(count.saturating_sub(1));
+        ends.push(said_ms);
+        for (item, end_ms) in self.items.drain(..count).zip(ends) {
             if end_ms <= played_ms as f64 {
                 continue;
             }
@@ -84,14 +94,40 @@ impl OpenAi {
             });
             out.text(&truncate.to_string());
         }
-        // What follows is played from here on.
-        self.said_ms = played_ms as f64;
+        let dropped_ms = said_ms - played_ms as f64;
+        self.items.iter_mut().for_each(|item| item.from_ms -= dropped_ms);
+        self.said_ms -= dropped_ms;
+    }
+
+    /// Asks for a response: now, or when the present one is done.
+    fn respond(&mut self, create: String, out: &mut dyn Out) {
+        match self.response {
+            Some(_) => self.next = Some(create),
+            None => out.text(&create),
+        }
+    }
+
+    /// A text of the user's turn, and a response to it.
+    fn user_says(&mut self, words: &str, out: &mut dyn Out) {
+        let item = json!({
+            "type": "conversation.item.create",
+            "item": {
+                "type": "message",
+                "role": "user",
+                "content": [{"type": "input_text", "text": words}],
+            },
+        });
+        out.text(&item.to_string());
+        self.respond(CREATE.to_owned(), out);
     }
 
     fn delta(&mut self, message: &Value, say: &mut Vec<i16>) -> Result<(), Wrong> {
         let delta = text(message, "delta").ok_or(wrong("no_delta"))?;
+        if self.cancelled.is_some() && self.cancelled.as_deref() == text(message, "response_id") {
+            return Ok(());
+        }
         self.payload.clear();
-        STANDARD.decode_vec(delta, &mut self.payload).map_err(|_| wrong("bad_base64"))?;
+        BASE64.decode_vec(delta, &mut self.payload).map_err(|_| wrong("bad_base64"))?;
         let from = say.len();
         if self.rate_hz == 8_000 {
             super::decode(&mut self.decoder, &self.payload, say)?;
@@ -116,22 +152,22 @@ impl OpenAi {
     }
 
     /// A function that the model calls.
-    fn function(item: &Value, acts: &mut Vec<Act>, out: &mut dyn Out) -> Result<(), Wrong> {
-        let arguments = text(item, "arguments").unwrap_or("{}");
-        let arguments: Value =
-            serde_json::from_str(arguments).map_err(|_| wrong("bad_arguments"))?;
-        let reason = text(&arguments, "reason").map(str::to_owned);
-        let output = match text(item, "name") {
-            Some(END_CALL) => {
+    fn function(&mut self, item: &Value, acts: &mut Vec<Act>, out: &mut dyn Out) {
+        let arguments: Result<Value, _> =
+            serde_json::from_str(text(item, "arguments").unwrap_or("{}"));
+        let argument = |name| Some(text(arguments.as_ref().ok()?, name)?.to_owned());
+        let reason = argument("reason");
+        let (output, goes_on) = match (text(item, "name"), &arguments) {
+            (_, Err(_)) => (json!({"ok": false, "error": "the arguments are not JSON"}), true),
+            (Some(END_CALL), _) => {
                 acts.push(Act::HangUp { after_playback: true, reason });
-                json!({"ok": true})
+                (json!({"ok": true}), false)
             }
-            Some(TRANSFER_CALL) => {
-                let target = text(&arguments, "target").map(str::to_owned);
-                acts.push(Act::Transfer { target, reason });
-                json!({"ok": true, "status": "transferring"})
+            (Some(TRANSFER_CALL), _) => {
+                acts.push(Act::Transfer { target: argument("target"), reason });
+                (json!({"ok": true, "status": "transferring"}), false)
             }
-            _ => json!({"ok": false, "error": "this function is not known here"}),
+            _ => (json!({"ok": false, "error": "this function is not known here"}), true),
         };
         let result = json!({
             "type": "conversation.item.create",
@@ -142,7 +178,28 @@ impl OpenAi {
             },
         });
         out.text(&result.to_string());
-        Ok(())
+        if goes_on {
+            self.respond(CREATE.to_owned(), out);
+        }
+    }
+
+    /// The server says that something is wrong. Most of it is not the end of the session.
+    fn error(error: &Value, acts: &mut Vec<Act>) -> Result<(), Wrong> {
+        let code = text(error, "code").or(text(error, "type")).unwrap_or_default();
+        let names = [Some(code), text(error, "type")];
+        if names.into_iter().flatten().any(|name| FATAL.contains(&name)) {
+            acts.push(Act::Fail(format!("the model's server says {code}")));
+            return Ok(());
+        }
+        // It was done when we cancelled it.
+        if code == "response_cancel_not_active" {
+            return Ok(());
+        }
+        let mut note = Map::new();
+        note.insert("error".into(), code.into());
+        note.insert("message".into(), text(error, "message").unwrap_or_default().into());
+        acts.push(Act::Note(note));
+        Err(wrong("peer_error"))
     }
 }
 
@@ -172,10 +229,7 @@ impl Dialect for OpenAi {
 
     fn start(&mut self, _: &StartFacts, out: &mut dyn Out) {
         if let Some(opening) = self.opening.take() {
-            let instructions = format!("Say exactly this to the caller: {opening}");
-            let create =
-                json!({"type": "response.create", "response": {"instructions": instructions}});
-            out.text(&create.to_string());
+            self.respond(say_exactly(&opening), out);
         }
     }
 
@@ -190,7 +244,7 @@ impl Dialect for OpenAi {
         }
         self.message.clear();
         self.message.push_str(r#"{"type":"input_audio_buffer.append","audio":""#);
-        STANDARD.encode_string(&self.payload, &mut self.message);
+        BASE64.encode_string(&self.payload, &mut self.message);
         self.message.push_str(r#""}"#);
         out.text(&self.message);
     }
@@ -198,24 +252,33 @@ impl Dialect for OpenAi {
     fn told(&mut self, news: &News<'_>, out: &mut dyn Out) {
         match news {
             News::Interrupted { played_ms, .. } => {
-                if std::mem::take(&mut self.responding) {
+                if let Some(response) = self.response.take() {
                     out.text(r#"{"type":"response.cancel"}"#);
+                    self.cancelled = Some(response);
                 }
-                self.truncate(*played_ms, out);
+                self.truncate(self.items.len(), self.said_ms, *played_ms, out);
+                // A clear that is under way finds nothing of these.
+                self.cleared = (0, *played_ms as f64);
             }
-            News::Cleared { played_ms, .. } => self.truncate(*played_ms, out),
-            News::Drained { .. } if !self.responding => self.items.clear(),
-            News::Digit(digit) => user_says(&format!("(The caller pressed the key {digit}.)"), out),
+            News::Cleared { played_ms, .. } => {
+                let (count, said_ms) = std::mem::take(&mut self.cleared);
+                if count > 0 {
+                    self.truncate(count, said_ms, *played_ms, out);
+                }
+            }
+            News::Drained { .. } if self.response.is_none() => self.items.clear(),
+            News::Digit(digit) => {
+                self.user_says(&format!("(The caller pressed the key {digit}.)"), out);
+            }
             News::ReEngage { message, .. } | News::PreTransfer { message } => {
-                let instructions = format!("Say exactly this to the caller: {message}");
-                let create =
-                    json!({"type": "response.create", "response": {"instructions": instructions}});
-                out.text(&create.to_string());
+                self.respond(say_exactly(message), out);
             }
             News::Transfer { failed: Some(why) } => {
-                user_says(&format!("(The transfer failed: {why}.)"), out);
+                self.user_says(&format!("(The transfer failed: {why}.)"), out);
             }
-            News::Refused { act, why } => user_says(&format!("({act} is refused: {why}.)"), out),
+            News::Refused { act, why } => {
+                self.user_says(&format!("({act} is refused: {why}.)"), out);
+            }
             _ => {}
         }
     }
@@ -230,31 +293,35 @@ impl Dialect for OpenAi {
         let message = parse(message)?;
         match text(&message, "type") {
             Some("response.output_audio.delta" | "response.audio.delta") => {
+                let before = say.len();
                 self.delta(&message, say)?;
-                acts.push(Act::Say);
+                if say.len() > before {
+                    acts.push(Act::Say);
+                }
             }
-            Some("response.created") => self.responding = true,
-            Some("response.done") => self.responding = false,
+            Some("response.created") => {
+                let id = text(&message["response"], "id").unwrap_or_default();
+                self.response = Some(id.to_owned());
+            }
+            Some("response.done") => {
+                self.response = None;
+                if let Some(create) = self.next.take() {
+                    out.text(&create);
+                }
+            }
             // The server has heard the caller, and has cancelled what it was saying.
             Some("input_audio_buffer.speech_started") => {
-                self.responding = false;
+                self.cancelled = self.response.take();
+                self.cleared = (self.items.len(), self.said_ms);
                 acts.push(Act::Clear);
             }
             Some("response.output_item.done") => {
                 let item = &message["item"];
                 if text(item, "type") == Some("function_call") {
-                    Self::function(item, acts, out)?;
+                    self.function(item, acts, out);
                 }
             }
-            Some("error") => {
-                let error = &message["error"];
-                let code = text(error, "code").or(text(error, "type")).unwrap_or_default();
-                if FATAL.contains(&code) {
-                    acts.push(Act::Fail(format!("the model's server says {code}")));
-                    return Ok(());
-                }
-                return Err(wrong("peer_error"));
-            }
+            Some("error") => return Self::error(&message["error"], acts),
             // There are dozens of events that tell what we know or do not need.
             Some(_) => {}
             None => return Err(wrong("no_type")),
@@ -265,18 +332,10 @@ impl Dialect for OpenAi {
     fn stop(&mut self, _: Stop, _: &mut dyn Out) {}
 }
 
-/// A text of the user's turn, and a response to it.
-fn user_says(words: &str, out: &mut dyn Out) {
-    let item = json!({
-        "type": "conversation.item.create",
-        "item": {
-            "type": "message",
-            "role": "user",
-            "content": [{"type": "input_text", "text": words}],
-        },
-    });
-    out.text(&item.to_string());
-    out.text(r#"{"type":"response.create"}"#);
+/// A response in given words.
+fn say_exactly(words: &str) -> String {
+    let instructions = format!("Say exactly this to the caller: {words}");
+    json!({"type": "response.create", "response": {"instructions": instructions}}).to_string()
 }
 
 fn tools(targets: &[Value]) -> Value {
@@ -314,6 +373,8 @@ fn merge(value: &mut Value, over: &Map<String, Value>) {
     }
 }
 
+/// Asks for a response to what was said so far.
+const CREATE: &str = r#"{"type":"response.create"}"#;
 const END_CALL: &str = "end_call";
 const TRANSFER_CALL: &str = "transfer_call";
 /// Errors after which no other message of ours is of use.

@@ -8,11 +8,12 @@
 use std::fmt::Write;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use vox_codecs::{CodecKind, Decoder, Encoder};
 
-use super::{Act, Dialect, Frame, News, Out, StartFacts, Stop, Wrong, json, text, wrong};
+use super::{
+    Act, BASE64, Dialect, Frame, News, Out, StartFacts, Stop, UNKNOWN, Wrong, json, text, wrong,
+};
 
 /// One stream.
 #[derive(Debug)]
@@ -23,6 +24,8 @@ pub(super) struct Twilio {
     /// Messages sent, `connected` not counted.
     sequence: u64,
     chunk: u64,
+    /// The call's frame with which the stream began: timestamps count from it.
+    first_frame: Option<u32>,
     encoder: Encoder,
     decoder: Decoder,
     /// Reused for every message.
@@ -38,6 +41,7 @@ impl Default for Twilio {
             call_sid: String::new(),
             sequence: 0,
             chunk: 0,
+            first_frame: None,
             encoder: Encoder::new(CodecKind::Pcmu),
             decoder: Decoder::new(CodecKind::Pcmu),
             message: String::new(),
@@ -87,14 +91,16 @@ impl Dialect for Twilio {
         let bytes = self.encoder.encode(samples, &mut self.payload);
         self.chunk += 1;
         self.sequence += 1;
-        let (sequence, chunk, timestamp) = (self.sequence, self.chunk, u64::from(frame) * 20);
+        let first_frame = *self.first_frame.get_or_insert(frame);
+        let timestamp = u64::from(frame.wrapping_sub(first_frame)) * 20;
+        let (sequence, chunk) = (self.sequence, self.chunk);
         self.message.clear();
         // A String takes everything.
         let _ = write!(
             self.message,
             r#"{{"event":"media","sequenceNumber":"{sequence}","media":{{"track":"inbound","chunk":"{chunk}","timestamp":"{timestamp}","payload":""#
         );
-        STANDARD.encode_string(&self.payload[..bytes], &mut self.message);
+        BASE64.encode_string(&self.payload[..bytes], &mut self.message);
         let _ = write!(self.message, r#""}},"streamSid":"{}"}}"#, self.stream_sid);
         out.text(&self.message);
     }
@@ -122,21 +128,23 @@ impl Dialect for Twilio {
         _: &mut dyn Out,
     ) -> Result<(), Wrong> {
         let message = json(message)?;
+        let event = text(&message, "event").ok_or(wrong("no_event"))?;
+        if !matches!(event, "media" | "mark" | "clear") {
+            return Err(UNKNOWN);
+        }
         if text(&message, "streamSid").is_none_or(|sid| sid != self.stream_sid) {
             return Err(wrong("wrong_stream"));
         }
-        match text(&message, "event") {
-            Some("media") => {
+        match event {
+            "media" => {
                 self.say(&message, say)?;
                 acts.push(Act::Say);
             }
-            Some("mark") => {
+            "mark" => {
                 let name = message.get("mark").and_then(|mark| text(mark, "name"));
                 acts.push(Act::Mark(name.ok_or(wrong("bad_mark"))?.to_owned()));
             }
-            Some("clear") => acts.push(Act::Clear),
-            Some(_) => return Err(wrong("unknown_event")),
-            None => return Err(wrong("no_event")),
+            _ => acts.push(Act::Clear),
         }
         Ok(())
     }
@@ -153,6 +161,11 @@ impl Dialect for Twilio {
 }
 
 impl Twilio {
+    #[cfg(test)]
+    pub(super) fn stream_sid(&self) -> &str {
+        &self.stream_sid
+    }
+
     fn next(&mut self) -> String {
         self.sequence += 1;
         self.sequence.to_string()
@@ -162,7 +175,7 @@ impl Twilio {
         let payload = message.get("media").and_then(|media| text(media, "payload"));
         let payload = payload.ok_or(wrong("no_payload"))?;
         self.payload.clear();
-        STANDARD.decode_vec(payload, &mut self.payload).map_err(|_| wrong("bad_base64"))?;
+        BASE64.decode_vec(payload, &mut self.payload).map_err(|_| wrong("bad_base64"))?;
         super::decode(&mut self.decoder, &self.payload, say)
     }
 }

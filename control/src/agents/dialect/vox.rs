@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Act, Dialect, Frame, News, Out, StartFacts, Stop, Wrong, text, wrong};
+use super::{Act, Dialect, Frame, News, Out, StartFacts, Stop, UNKNOWN, Wrong, text, wrong};
 
 /// What is asked for in the upgrade.
 pub(super) const SUBPROTOCOL: &str = "vox.v1";
@@ -35,7 +35,7 @@ impl Vox {
             return Err(Wrong { reason: "wrong_version", close: Some(1_002) });
         }
         if kind != AUDIO {
-            return Err(wrong("unknown_kind"));
+            return Err(UNKNOWN);
         }
         if u32::from(rate_khz) * 1_000 != self.rate_hz {
             return Err(Wrong { reason: "wrong_rate", close: Some(1_003) });
@@ -168,7 +168,7 @@ fn wish(message: &Value) -> Result<Act, Wrong> {
             let facts = message.get("facts").and_then(Value::as_object);
             Act::Note(facts.cloned().unwrap_or_else(Map::new))
         }
-        Some(_) => return Err(wrong("unknown_type")),
+        Some(_) => return Err(UNKNOWN),
         None => return Err(wrong("no_type")),
     })
 }
