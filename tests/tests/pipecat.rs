@@ -45,14 +45,18 @@ fn a_sip_caller_talks_with_a_pipecat_pipeline_that_came_in_as_exotel() {
     let exotel = format!("ws://{}/exotel/applet", worker.http);
     let Some(pipecat) = Pipecat::start("echo.py", &["exotel", &exotel]) else { return };
     wait_for("Exotel's call", Duration::from_secs(10), || (worker.calls() == 1).then_some(()));
-    let say = || (caller::say(&worker, "desk", &speech, &["--codec", "PCMU"]), ());
+    let mut calls = 0;
+    let say = || {
+        calls += 1;
+        (caller::say(&worker, "desk", &speech, &["--codec", "PCMU"]), ())
+    };
     let Some((call, ())) = caller::undisturbed(say) else { return };
     let Some(score) = ears::pesq(&speech, &call.heard) else { return };
     println!("exotel: PESQ {:.2}, round trip {} ms", score.pesq, call.report["round_trip_ms"]);
     assert!(score.pesq >= PESQ_MIN, "PESQ {:.2}", score.pesq);
     drop(pipecat);
     wait_for("every result", Duration::from_secs(10), || (worker.calls() == 0).then_some(()));
-    let results = worker.results(2, Duration::from_secs(10));
+    let results = worker.results(calls + 1, Duration::from_secs(15));
     let by_socket = |result: &&Value| result["stream_id"] == "MZpipecat";
     let socket = results.iter().find(by_socket).expect("a result of the socket's call");
     assert_eq!(socket["media"]["codec"], "L16", "{socket}");

@@ -1,7 +1,7 @@
 //! A telephony peer's audio as RTP, over loopback to the engine's own port and back.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use tokio::net::UdpSocket;
@@ -28,7 +28,8 @@ impl Media {
     /// An end of its own for the call that listens at `rtp`.
     pub(super) async fn open(rtp: SocketAddr, seed: u64) -> io::Result<Self> {
         let ip = match rtp.ip() {
-            ip if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+            IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+            IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
             ip => ip,
         };
         let socket = UdpSocket::bind((ip, 0)).await?;
