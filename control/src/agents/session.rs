@@ -462,7 +462,7 @@ impl Up {
         asks: &mut VecDeque<Ask>,
     ) -> Result<(), End> {
         for _ in 0..MESSAGES_AT_ONCE {
-            self.work_off(live.as_deref_mut(), asks)?;
+            self.work_off(live.as_deref_mut(), counts, asks)?;
             if !self.todo.is_empty() || !self.readable {
                 return Ok(());
             }
@@ -501,6 +501,7 @@ impl Up {
     fn work_off(
         &mut self,
         mut live: Option<&mut Live>,
+        counts: &Counts,
         asks: &mut VecDeque<Ask>,
     ) -> Result<(), End> {
         while let Some(act) = self.todo.pop_front() {
@@ -516,9 +517,16 @@ impl Up {
                 // Nobody is there to hear it.
                 (Act::Say, None) => self.say.clear(),
                 (Act::Clear, Some(live)) => live.line.clear(),
-                (Act::Mark(name), Some(live)) => live.mark(Marked::Tell(name)),
+                (Act::Mark(name), Some(live)) => {
+                    if live.mark(Marked::Tell(name)).is_some() {
+                        counts.wrong("too_many_marks");
+                    }
+                }
                 (Act::HangUp { after_playback: true, reason }, Some(live)) => {
-                    live.mark(Marked::HangUp(reason));
+                    // With so much still to be marked nobody waits for the end.
+                    if let Some(Marked::HangUp(reason)) = live.mark(Marked::HangUp(reason)) {
+                        asks.push_back(Ask::Act(Act::HangUp { after_playback: false, reason }));
+                    }
                 }
                 (Act::Clear | Act::Mark(_), None) => {}
                 (Act::Fail(why), _) => return Err(End::Failed(why)),
@@ -592,12 +600,15 @@ impl Up {
 }
 
 impl Live {
-    fn mark(&mut self, marked: Marked) {
+    /// Sets a mark; gives it back when there are too many.
+    fn mark(&mut self, marked: Marked) -> Option<Marked> {
         let id = self.next_mark;
         self.next_mark = id.wrapping_add(1);
-        if self.line.mark(id) {
-            self.marks.push_back((id, marked));
+        if !self.line.mark(id) {
+            return Some(marked);
         }
+        self.marks.push_back((id, marked));
+        None
     }
 }
 

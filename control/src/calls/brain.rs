@@ -1,6 +1,6 @@
 //! Calls whose brain lives elsewhere: what is told to it, and what it asks for.
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use serde_json::json;
 use tokio::sync::{mpsc, watch};
@@ -111,6 +111,10 @@ impl Calls {
                     .and_then(|it| self.engine().digits(call, it).map_err(|no| no.to_string()));
                 self.refused(call, "digits", sent);
             }
+            Act::Play(file) if !is_below(Path::new(&file)) => {
+                let why = format!("expected a file below the bots' own directory, found {file}");
+                self.refused(call, "play", Err(why));
+            }
             Act::Play(file) => self.prompt(call, file.into(), PROMPT, "play"),
             Act::Note(facts) => self.note(call, "agent_note", facts.into()),
             Act::Transfer { target, reason } => {
@@ -170,7 +174,30 @@ impl Calls {
     }
 }
 
+/// Whether a path that a brain names stays where the bots' files are.
+fn is_below(path: &Path) -> bool {
+    path.components().all(|part| matches!(part, Component::Normal(_)))
+}
+
 /// Ids of `Play` commands: what the brain wants to be played,
 const PROMPT: u32 = 1;
 /// and what is said when it is gone.
 const APOLOGY: u32 = 2;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_brain_names_files_below_the_bots_directory_only() {
+        for (path, expected) in [
+            ("sorry.wav", true),
+            ("prompts/sorry.wav", true),
+            ("/etc/passwd", false),
+            ("../secret.wav", false),
+            ("prompts/../../secret.wav", false),
+        ] {
+            assert_eq!(is_below(Path::new(path)), expected, "{path}");
+        }
+    }
+}
