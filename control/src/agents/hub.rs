@@ -15,8 +15,9 @@ use vox_call::pipeline::AgentLine;
 use vox_engine::AgentsBell;
 
 use super::connect::{self, Socket};
+use super::counts::Counts;
 use super::dialect::Stop;
-use super::session::{Counts, Session, Wants};
+use super::session::{Session, Wants};
 use super::{AgentNews, Asked};
 
 /// What the thread is told to do.

@@ -5,19 +5,21 @@
 //!            (vox-call)              └────────── hub's thread ──────────┘
 //! ```
 //!
-//! Read in this order: `dialect` (the languages, sans-IO) → `session` (one call: its line, its
-//! dialect, its socket, and what becomes of it when the brain is gone) → `hub` (the thread: one look
-//! at the sockets every 2 ms at most, however many there are) → `connect` and `stream` (TCP, TLS,
-//! upgrade).
+//! Read in this order: `dialect` (the languages, sans-IO) → `session` (one call's brain, and what
+//! becomes of it when it is gone) → `up` (its open socket: audio, news, messages) → `hub` (the
+//! thread: one look at the sockets every 2 ms at most, however many there are) → `connect` and
+//! `stream` (TCP, TLS, upgrade).
 //!
 //! What this module does not do: decide what a wish of the brain means for the call (`Asked` goes
 //! to [`Calls`](crate::calls::Calls)), sockets that are opened towards us.
 
 mod connect;
+mod counts;
 pub(crate) mod dialect;
 mod hub;
 mod session;
 mod stream;
+mod up;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -31,8 +33,8 @@ use vox_contracts::{AgentProtocol, Object};
 use vox_engine::AgentsBell;
 
 pub use connect::Address;
+pub use counts::Counts;
 pub(crate) use dialect::{Act, StartFacts};
-pub use session::Counts;
 
 use hub::{Hub, Order};
 use session::Session;
