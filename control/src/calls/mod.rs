@@ -383,4 +383,4 @@ pub const CLOSE_LIMIT: Duration = Duration::from_secs(
 const LAST_LIMIT: Duration = Duration::from_secs(2);
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -1,6 +1,7 @@
 mod attention;
 
 use std::net::UdpSocket;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use axum::Json;
@@ -30,26 +31,8 @@ impl Rig {
     }
 
     fn with(dir: &Path, bots: &BotsConfig, max_calls: usize) -> Self {
-        let store = Store::new(&StorageConfig::Directory(dir.join("recordings"))).unwrap();
-        let config = EngineConfig {
-            bind: "127.0.0.1".parse().unwrap(),
-            ports: 30_000..=31_999,
-            cores: Vec::new(),
-            calls_per_shard: max_calls,
-            port_quarantine: Duration::from_millis(100),
-        };
-        let (engine, events) = Engine::start(config).unwrap();
-        let backoff = Backoff::default();
-        let parts = Parts {
-            slots: Slots::new(max_calls),
-            engine,
-            bots: Bots::load(bots, dir).unwrap(),
-            spool: Spool::open(dir.join("spool"), store, backoff).unwrap(),
-            outbox: Outbox::open(dir.join("outbox"), dir.join("results"), None, backoff).unwrap(),
-            counters: Arc::default(),
-            answer_limit: Duration::from_secs(1),
-        };
-        Self { calls: Calls::start(parts, events).unwrap(), dir: dir.to_owned() }
+        let (calls, _) = calls(dir, bots, max_calls, 30_000..=31_999);
+        Self { calls, dir: dir.to_owned() }
     }
 
     async fn open(&self, dialed: &str) -> Result<LiveCall, OpenError> {
@@ -71,6 +54,35 @@ impl Rig {
         assert!(results.next().is_none(), "one result");
         serde_json::from_slice(&text).unwrap()
     }
+}
+
+/// Calls on a real engine, with everything else below `dir`.
+pub(crate) fn calls(
+    dir: &Path,
+    bots: &BotsConfig,
+    max_calls: usize,
+    ports: RangeInclusive<u16>,
+) -> (Calls, Counters) {
+    let store = Store::new(&StorageConfig::Directory(dir.join("recordings"))).unwrap();
+    let config = EngineConfig {
+        bind: "127.0.0.1".parse().unwrap(),
+        ports,
+        cores: Vec::new(),
+        calls_per_shard: max_calls,
+        port_quarantine: Duration::from_millis(100),
+    };
+    let (engine, events) = Engine::start(config).unwrap();
+    let (backoff, counters) = (Backoff::default(), Counters::default());
+    let parts = Parts {
+        slots: Slots::new(max_calls),
+        engine,
+        bots: Bots::load(bots, dir).unwrap(),
+        spool: Spool::open(dir.join("spool"), store, backoff).unwrap(),
+        outbox: Outbox::open(dir.join("outbox"), dir.join("results"), None, backoff).unwrap(),
+        counters: Arc::new(counters.clone()),
+        answer_limit: Duration::from_secs(1),
+    };
+    (Calls::start(parts, events).unwrap(), counters)
 }
 
 fn session(remote: &UdpSocket) -> MediaSession {

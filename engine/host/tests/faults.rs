@@ -26,13 +26,7 @@ fn a_call_that_is_never_answered_goes_through_the_same_door() {
 #[test]
 fn a_caller_whose_port_closes_disturbs_nobody_and_is_heard_again_when_it_opens() {
     let mut rig = Rig::new(2);
-    let mut callers: Vec<_> = (0..2)
-        .map(|_| {
-            let caller = Caller::new();
-            let live = rig.echo(&caller, None);
-            (caller, live)
-        })
-        .collect();
+    let mut callers = rig.echoes(2);
     talk(&mut callers, |callers| callers.iter().all(|(caller, _)| caller.hears_the_tone()));
 
     // The second one's process dies: what we send meets a closed port, the kernel says so.
@@ -82,13 +76,7 @@ fn what_is_no_rtp_is_counted_and_the_call_goes_on() {
 #[test]
 fn a_flood_on_one_call_is_not_heard_on_another() {
     let mut rig = Rig::new(2);
-    let mut callers: Vec<_> = (0..2)
-        .map(|_| {
-            let caller = Caller::new();
-            let live = rig.echo(&caller, None);
-            (caller, live)
-        })
-        .collect();
+    let mut callers = rig.echoes(2);
     talk(&mut callers, |callers| callers.iter().all(|(caller, _)| caller.hears_the_tone()));
     // As many at once as the kernel takes, every 20 ms, from the flooded call's own caller: more
     // than the buffers with the kernel, so that receives end for want of them.
@@ -154,13 +142,7 @@ fn nobody_reading_events_loses_events_but_no_ending_and_no_call() {
 #[test]
 fn callers_who_flood_take_no_buffer_that_another_call_needs() {
     let mut rig = Rig::new(20);
-    let mut callers: Vec<_> = (0..20)
-        .map(|_| {
-            let caller = Caller::new();
-            let live = rig.echo(&caller, None);
-            (caller, live)
-        })
-        .collect();
+    let mut callers = rig.echoes(20);
     talk(&mut callers, |callers| callers.iter().all(|(caller, _)| caller.hears_the_tone()));
     let heard = callers[0].0.packets;
     let mut rounds = 0;

@@ -6,9 +6,7 @@ mod misuse;
 mod sockets;
 
 use std::net::SocketAddr;
-use std::path::Path;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -18,13 +16,10 @@ use tempfile::TempDir;
 use tokio::net::TcpStream;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 use tungstenite::Message;
-use vox_engine::{Engine, EngineConfig};
 
 use super::*;
-use crate::bots::Bots;
-use crate::calls::{Parts, Slots};
-use crate::config::{BotsConfig, HttpConfig, StorageConfig, WorkerConfig};
-use crate::delivery::{Backoff, Outbox, Spool, Store};
+use crate::calls::tests::calls;
+use crate::config::{BotsConfig, HttpConfig, WorkerConfig};
 use crate::http::{Desk, HttpServer};
 use crate::metrics::Metrics;
 
@@ -40,7 +35,8 @@ impl Rig {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("bots.toml");
         std::fs::write(&file, bots).unwrap();
-        let (calls, counters) = calls(dir.path(), &BotsConfig::File(file), max_calls);
+        let bots = BotsConfig::File(file);
+        let (calls, counters) = calls(dir.path(), &bots, max_calls, 32_000..=33_999);
         let metrics = metrics(&calls, &counters);
         let worker = WorkerConfig {
             id: "1".into(),
@@ -122,29 +118,6 @@ async fn get(address: SocketAddr) -> String {
     let mut text = String::new();
     stream.read_to_string(&mut text).await.unwrap();
     text
-}
-
-fn calls(dir: &Path, bots: &BotsConfig, max_calls: usize) -> (Calls, Counters) {
-    let store = Store::new(&StorageConfig::Directory(dir.join("recordings"))).unwrap();
-    let config = EngineConfig {
-        bind: "127.0.0.1".parse().unwrap(),
-        ports: 32_000..=33_999,
-        cores: Vec::new(),
-        calls_per_shard: max_calls,
-        port_quarantine: Duration::from_millis(100),
-    };
-    let (engine, events) = Engine::start(config).unwrap();
-    let (backoff, counters) = (Backoff::default(), Counters::default());
-    let parts = Parts {
-        slots: Slots::new(max_calls),
-        engine,
-        bots: Bots::load(bots, dir).unwrap(),
-        spool: Spool::open(dir.join("spool"), store, backoff).unwrap(),
-        outbox: Outbox::open(dir.join("outbox"), dir.join("results"), None, backoff).unwrap(),
-        counters: Arc::new(counters.clone()),
-        answer_limit: Duration::from_secs(1),
-    };
-    (Calls::start(parts, events).unwrap(), counters)
 }
 
 fn metrics(calls: &Calls, counters: &Counters) -> Metrics {

@@ -47,6 +47,16 @@ impl Rig {
         Live { call: opened.call, rtp: opened.rtp }
     }
 
+    /// So many callers with an echo each.
+    pub(crate) fn echoes(&self, calls: usize) -> Vec<(Caller, Live)> {
+        let one = || {
+            let caller = Caller::new();
+            let live = self.echo(&caller, None);
+            (caller, live)
+        };
+        std::iter::repeat_with(one).take(calls).collect()
+    }
+
     /// Waits until an event that `wanted` accepts was said; it stays in `heard`.
     pub(crate) fn wait_for(
         &mut self,
