@@ -185,7 +185,8 @@ fn lock(data_dir: &Path) -> anyhow::Result<File> {
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => {
-            Err(anyhow!("{name} is in use by another worker; each needs a directory of its own"))
+            let own = "give this one its own (vox up: --dir, --sip-port, --http-port)";
+            Err(anyhow!("{name} is in use by another worker: {own}"))
         }
         Err(TryLockError::Error(error)) => {
             Err(error).with_context(|| format!("{name} cannot be locked"))

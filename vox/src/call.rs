@@ -65,6 +65,9 @@ pub(crate) async fn run(args: CallArgs) -> anyhow::Result<()> {
     let peer = resolve(&args.uri)?;
     let transport = if args.tcp { Transport::Tcp } else { Transport::Udp };
     let plan = plan(&args)?;
+    if let Some(path) = &args.record {
+        can_be_written(path)?;
+    }
     let phone = Phone::start(peer, transport).await?;
     let abandon = CancellationToken::new();
     let on_signal = abandon.clone();
@@ -120,6 +123,19 @@ fn read_wav(path: &Path) -> anyhow::Result<(Vec<i16>, u32)> {
     }
 }
 
+/// Asked before the call, so that nobody speaks for a recording that cannot be kept.
+fn can_be_written(path: &Path) -> anyhow::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let found = folder.unwrap_or(Path::new("."));
+    if path.is_dir() {
+        bail!("--record {}: expected a file, found a folder", path.display());
+    }
+    if !found.is_dir() {
+        bail!("--record {}: there is no folder {}", path.display(), found.display());
+    }
+    Ok(())
+}
+
 fn write_wav(path: &Path, report: &CallReport) -> anyhow::Result<()> {
     let file = BufWriter::new(std::fs::File::create(path)?);
     let mut wav = WavWriter::new(file, report.codec.rate_hz(), 1)?;
@@ -158,4 +174,27 @@ fn digits(text: &str) -> Result<String, String> {
 fn seconds(text: &str) -> Result<Duration, String> {
     let parsed = text.parse::<f64>().ok().filter(|s| (0.0..=86_400.0).contains(s));
     parsed.map(Duration::from_secs_f64).ok_or_else(|| "expected seconds, 0 to 86400".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_recording_that_cannot_be_kept_is_refused_before_the_call() {
+        let here = std::env::current_dir().unwrap();
+        for (path, expected) in [
+            (Path::new("out.wav"), None),
+            (&here.join("out.wav"), None),
+            (Path::new("no/such/out.wav"), Some("there is no folder no/such")),
+            (&here, Some("expected a file, found a folder")),
+        ] {
+            let said = can_be_written(path).err().map(|error| error.to_string());
+            let same = match (&said, expected) {
+                (Some(said), Some(expected)) => said.ends_with(expected),
+                (said, expected) => said.is_none() && expected.is_none(),
+            };
+            assert!(same, "{}: {said:?}", path.display());
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! `vox up`: a whole worker on one machine, without configuration.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -78,7 +78,7 @@ fn load(args: &UpArgs, dir: &Path) -> Result<Config, voxcore::config::ConfigErro
 
 /// What can be called, and where to look afterwards.
 fn greeting(worker: &Worker, storage: &StorageConfig, data_dir: &Path) -> String {
-    let sip = worker.sip_addr();
+    let sip = callable(worker.sip_addr());
     let mut text =
         String::from("Vox takes calls. Ctrl-C lets them end first, a second one does not.\n\n");
     for (name, what) in worker.names() {
@@ -95,7 +95,7 @@ fn greeting(worker: &Worker, storage: &StorageConfig, data_dir: &Path) -> String
         "\n  try         {program} call sip:{first}@{sip} --play {} --record out.wav\n",
         say.display()
     );
-    if let Some(http) = worker.http_addr() {
+    if let Some(http) = worker.http_addr().map(callable) {
         text += &format!("  health      http://{http}/health and /metrics\n");
     }
     text += &match storage {
@@ -105,4 +105,14 @@ fn greeting(worker: &Worker, storage: &StorageConfig, data_dir: &Path) -> String
         }
     };
     text + &format!("  results     {}\n\n", data_dir.join("results").display())
+}
+
+/// An address that this machine can call: bound to all of them, loopback is one.
+fn callable(mut bound: SocketAddr) -> SocketAddr {
+    match bound.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => bound.set_ip(Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(ip) if ip.is_unspecified() => bound.set_ip(Ipv6Addr::LOCALHOST.into()),
+        _ => {}
+    }
+    bound
 }
