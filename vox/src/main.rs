@@ -21,12 +21,20 @@ enum Command {
     Call(call::CallArgs),
 }
 
-fn main() -> anyhow::Result<ExitCode> {
+fn main() -> ExitCode {
     match Cli::parse().command {
-        Command::Up(args) => Ok(up::run(args)),
-        Command::Call(args) => {
-            tokio::runtime::Runtime::new()?.block_on(call::run(args))?;
-            Ok(ExitCode::SUCCESS)
-        }
+        Command::Up(args) => up::run(args),
+        Command::Call(args) => call(args).map_or_else(
+            |error| {
+                // For people: why, and what lay below it, in one line and without a stack.
+                eprintln!("vox: {error:#}");
+                ExitCode::FAILURE
+            },
+            |()| ExitCode::SUCCESS,
+        ),
     }
+}
+
+fn call(args: call::CallArgs) -> anyhow::Result<()> {
+    tokio::runtime::Runtime::new()?.block_on(call::run(args))
 }
