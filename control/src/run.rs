@@ -15,7 +15,7 @@ use vox_engine::{Engine, EngineConfig};
 use crate::bots::Bots;
 use crate::calls::{CLOSE_LIMIT, Calls, Parts, Slots};
 use crate::config::Config;
-use crate::delivery::{Backoff, Outbox, Spool, Store};
+use crate::delivery::{Backoff, CutCalls, OpenCalls, Outbox, Spool, Store};
 use crate::http::{Desk, HttpServer};
 use crate::metrics::{Counters, Metrics};
 use crate::sip::sdp::{MediaPolicy, Prefer};
@@ -43,21 +43,30 @@ impl Worker {
         let bots = Bots::load(&config.bots, data_dir)?;
         let names = bots.names();
         let store = Store::new(&config.storage)?;
+        let open_calls = OpenCalls::open(data_dir.join("outbox/open"))
+            .with_context(|| format!("the notes of open calls in {}", data_dir.display()))?;
+        let cut = CutCalls::find(data_dir, &open_calls, &store)
+            .await
+            .with_context(|| format!("what a crash left in {}", data_dir.display()))?;
         let spool = Spool::open(data_dir.join("spool"), store, Backoff::default())
             .with_context(|| format!("the spool in {}", data_dir.display()))?;
         let secret = config.worker.secret.clone();
         let results = data_dir.join("results");
         let outbox = Outbox::open(data_dir.join("outbox"), results, secret, Backoff::default())
             .with_context(|| format!("the outbox in {}", data_dir.display()))?;
+        let counters = Arc::new(Counters::default());
+        for _ in 0..cut.file(&outbox, &spool).await {
+            counters.ended("failed", "worker_crashed");
+        }
         let slots = Slots::new(config.worker.max_calls);
         let (engine, events) = Engine::start(engine_config(config))?;
-        let counters = Arc::new(Counters::default());
         let parts = Parts {
             slots: slots.clone(),
             engine: engine.clone(),
             bots,
             spool: spool.clone(),
             outbox: outbox.clone(),
+            open_calls,
             counters: counters.clone(),
             answer_limit: config.media.answer,
         };

@@ -12,6 +12,9 @@ use tempfile::TempDir;
 use crate::peers::Process;
 use crate::wait_for;
 
+/// `SIGKILL`: a crash.
+pub const KILL: i32 = 9;
+
 /// `SIGTERM`: drain.
 pub const TERM: i32 = 15;
 
@@ -25,6 +28,7 @@ pub struct Worker {
     /// Where it listens for HTTP.
     pub http: SocketAddr,
     directory: TempDir,
+    command: Command,
 }
 
 impl Worker {
@@ -51,13 +55,29 @@ impl Worker {
             sip: local(sip),
             http: local(http),
             directory,
+            command,
         };
-        wait_for("vox up to answer", Duration::from_secs(20), || {
-            let exited = worker.process.0.try_wait().expect("a child");
-            assert!(exited.is_none(), "vox up ended at once: {exited:?}");
-            worker.get("/health")
-        });
+        worker.wait_until_it_answers();
         worker
+    }
+
+    /// Kills it, as a crash would, and starts it again in the same directory.
+    ///
+    /// # Panics
+    /// When it does not answer within 20 s.
+    pub fn crash_and_restart(&mut self) {
+        self.process.signal(KILL);
+        self.process.0.wait().expect("a child");
+        self.process = Process::start(&mut self.command);
+        self.wait_until_it_answers();
+    }
+
+    fn wait_until_it_answers(&mut self) {
+        wait_for("vox up to answer", Duration::from_secs(20), || {
+            let exited = self.process.0.try_wait().expect("a child");
+            assert!(exited.is_none(), "vox up ended at once: {exited:?}");
+            self.get("/health")
+        });
     }
 
     /// `sip:user@…` of this worker.

@@ -14,6 +14,7 @@ use super::outcome::{Ended, outcome_name, reason_name};
 use super::table::{Entry, Recording};
 use super::transfer::TransferFacts;
 use super::{CallFacts, Calls, OpenError, PUT_PAUSE, PUT_TRIES};
+use crate::delivery::OpenCall;
 
 impl Calls {
     /// Writes the result when nothing is missing. Whether it did.
@@ -83,7 +84,7 @@ impl Calls {
             facts: entry.facts,
             bot: entry.bot,
         };
-        self.deliver(ended).await;
+        self.deliver(ended, Some(entry.note.open)).await;
     }
 
     /// Whether there is a recording, here or in the store.
@@ -127,6 +128,7 @@ impl Calls {
         &self,
         facts: CallFacts,
         bot: BotConfig,
+        open: Option<OpenCall>,
         error: OpenError,
     ) -> OpenError {
         let reason = match error {
@@ -151,7 +153,7 @@ impl Calls {
         self.0.unfinished.send_modify(|unfinished| *unfinished += 1);
         let this = self.clone();
         tokio::spawn(async move {
-            this.deliver(ended).await;
+            this.deliver(ended, open).await;
             this.0.unfinished.send_modify(|unfinished| *unfinished -= 1);
         });
         error
@@ -159,11 +161,11 @@ impl Calls {
 
     /// Into the outbox. A disk that refuses is given some time, unless the worker stops; then the
     /// result is at least in the log.
-    async fn deliver(&self, ended: Ended) {
+    async fn deliver(&self, ended: Ended, open: Option<OpenCall>) {
         let webhook_url = ended.bot.webhook_url.clone();
         let result = ended.into_result();
         let written = tokio::select! {
-            written = self.write_result(&webhook_url, &result) => written,
+            written = self.write_result(&webhook_url, &result, open) => written,
             () = self.given_up() => false,
         };
         if !written {
@@ -171,9 +173,14 @@ impl Calls {
         }
     }
 
-    async fn write_result(&self, webhook_url: &str, result: &CallResult) -> bool {
+    async fn write_result(
+        &self,
+        webhook_url: &str,
+        result: &CallResult,
+        open: Option<OpenCall>,
+    ) -> bool {
         for _ in 0..PUT_TRIES {
-            match self.0.parts.outbox.put(webhook_url, result).await {
+            match self.0.parts.outbox.put(webhook_url, result, open.as_ref()).await {
                 Ok(()) => return true,
                 Err(error) => {
                     tracing::error!("the result cannot be written, trying again: {error}")

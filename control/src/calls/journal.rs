@@ -49,10 +49,6 @@ impl Journal {
         self.began.elapsed()
     }
 
-    pub(super) fn began_at(&self) -> OffsetDateTime {
-        self.began_at
-    }
-
     pub(super) fn into_events(self) -> Vec<CallEvent> {
         self.events
     }

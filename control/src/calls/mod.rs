@@ -16,6 +16,7 @@ mod finish;
 mod journal;
 mod latency;
 mod live;
+mod note;
 mod outcome;
 mod pump;
 mod silence;
@@ -36,7 +37,7 @@ use vox_engine::{CallOptions, Engine, Events, Refused};
 
 use crate::agents::{Agents, Counts as AgentCounts};
 use crate::bots::{AgentPlan, Bots, NoConfig};
-use crate::delivery::{Outbox, Spool};
+use crate::delivery::{OpenCalls, Outbox, Spool};
 use crate::metrics::Counters;
 
 pub use destination::Destination;
@@ -64,6 +65,8 @@ pub struct Parts {
     pub spool: Spool,
     /// Where results wait for the Backend.
     pub outbox: Outbox,
+    /// Notes of calls without a result.
+    pub open_calls: OpenCalls,
     /// How calls ended.
     pub counters: Arc<Counters>,
     /// How long a call may be open without an answer.
@@ -138,7 +141,7 @@ impl Calls {
         let opened = match config {
             Ok(bot) => self.open_for(slot, facts.clone(), bot).await,
             Err(NoConfig { error, session: Some(bot) }) => {
-                Err(self.never_opened(facts.clone(), *bot, error))
+                Err(self.never_opened(facts.clone(), *bot, None, error))
             }
             Err(NoConfig { error, session: None }) => Err(error),
         };
@@ -159,9 +162,10 @@ impl Calls {
         facts: CallFacts,
         bot: BotConfig,
     ) -> Result<LiveCall, OpenError> {
+        let note = self.write_note(&facts, &bot).await;
         let plan = match self.0.parts.bots.plan(&bot).await {
             Ok(plan) => plan,
-            Err(error) => return Err(self.never_opened(facts, bot, error)),
+            Err(error) => return Err(self.never_opened(facts, bot, Some(note.open), error)),
         };
         let seconds = |seconds: u32| Duration::from_secs(seconds.into());
         let limits = Limits {
@@ -171,11 +175,14 @@ impl Calls {
         };
         let vad = match vad_options(&plan, &bot) {
             Ok(vad) => vad,
-            Err(why) => return Err(self.never_opened(facts, bot, OpenError::BadBot(why))),
+            Err(why) => {
+                let error = OpenError::BadBot(why);
+                return Err(self.never_opened(facts, bot, Some(note.open), error));
+            }
         };
         let (tell_ended, ended) = watch::channel(None);
         let (tell_orders, orders) = mpsc::channel(1);
-        let entry = Entry::new(slot, facts, bot, tell_ended, tell_orders);
+        let entry = Entry::new(slot, facts, bot, note, tell_ended, tell_orders);
         let options = CallOptions { limits, recording: None, vad };
         // The table is locked meanwhile: no event can arrive before its call is there and counted.
         let opened = self.0.table.insert_with(entry, || {
@@ -201,7 +208,7 @@ impl Calls {
                     Refused::NoPorts => OpenError::NoPorts,
                     refused => OpenError::Refused(refused),
                 };
-                Err(self.never_opened(entry.facts, entry.bot, error))
+                Err(self.never_opened(entry.facts, entry.bot, Some(entry.note.open), error))
             }
         }
     }

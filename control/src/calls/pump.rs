@@ -149,8 +149,7 @@ impl Calls {
             if !wanted.enabled {
                 return;
             }
-            let date = entry.journal.began_at().date();
-            let Some((key, path)) = self.recording_place(date, &entry.bot.session_id) else {
+            let Some((key, path)) = self.recording_place(&entry.note.recording_keys) else {
                 return;
             };
             let rate_hz = wanted.sample_rate.unwrap_or(rate_hz);
@@ -165,17 +164,8 @@ impl Calls {
         });
     }
 
-    /// A session that comes a second time gets a name of its own.
-    fn recording_place(
-        &self,
-        date: time::Date,
-        session_id: &str,
-    ) -> Option<(RecordingKey, PathBuf)> {
-        let again = format!("{session_id}-{}", uuid::Uuid::new_v4().simple());
-        [session_id, &again].into_iter().find_map(|session| {
-            let key = RecordingKey::new(date, session);
-            self.0.parts.spool.begin(&key).map(|path| (key, path))
-        })
+    fn recording_place(&self, keys: &[RecordingKey]) -> Option<(RecordingKey, PathBuf)> {
+        keys.iter().find_map(|key| Some((key.clone(), self.0.parts.spool.begin(key)?)))
     }
 
     pub(super) fn digit_from_signalling(&self, call: CallId, digit: char, duration: Duration) {

@@ -11,6 +11,7 @@ use vox_engine::{Opened, Refused};
 
 use super::digits::DigitLog;
 use super::journal::Journal;
+use super::note::Note;
 use super::silence::Watch;
 use super::transfer::{Transfer, TransferState};
 use super::{CallFacts, Destination, Slot};
@@ -28,6 +29,8 @@ pub(super) struct Entry {
     pub(super) slot: Option<Slot>,
     pub(super) facts: CallFacts,
     pub(super) bot: BotConfig,
+    /// On disk for as long as there is no result.
+    pub(super) note: Note,
     pub(super) journal: Journal,
     pub(super) digits: DigitLog,
     pub(super) answered: bool,
@@ -69,6 +72,7 @@ impl Entry {
         slot: Slot,
         facts: CallFacts,
         bot: BotConfig,
+        note: Note,
         tell_ended: watch::Sender<Option<Reason>>,
         orders: mpsc::Sender<Destination>,
     ) -> Self {
@@ -76,6 +80,7 @@ impl Entry {
             slot: Some(slot),
             facts,
             bot,
+            note,
             journal: Journal::begin(),
             digits: DigitLog::default(),
             answered: false,

@@ -15,7 +15,7 @@ use vox_engine::EngineConfig;
 
 use super::*;
 use crate::config::{BotsConfig, Secret, StorageConfig};
-use crate::delivery::{Backoff, Store};
+use crate::delivery::{Backoff, OpenCalls, Store};
 
 /// Real calls over loopback, on a real engine, with everything below `dir`.
 struct Rig {
@@ -79,6 +79,7 @@ pub(crate) fn calls(
         bots: Bots::load(bots, dir).unwrap(),
         spool: Spool::open(dir.join("spool"), store, backoff).unwrap(),
         outbox: Outbox::open(dir.join("outbox"), dir.join("results"), None, backoff).unwrap(),
+        open_calls: OpenCalls::open(dir.join("outbox/open")).unwrap(),
         counters: Arc::new(counters.clone()),
         answer_limit: Duration::from_secs(1),
     };

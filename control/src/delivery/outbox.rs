@@ -1,6 +1,6 @@
 //! Call results on their way to the Backend.
 
-use std::io;
+use std::io::{self, BufRead, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -9,7 +9,9 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use vox_contracts::{CallResult, SECRET_HEADER};
 
+use super::cut_calls::Filed;
 use super::disk::{self, blocking};
+use super::open_calls::OpenCall;
 use super::queue::{Backoff, Courier, Delivery, Queue, QueueCounts};
 use crate::bots::explain;
 use crate::config::Secret;
@@ -27,6 +29,9 @@ pub struct Outbox {
 #[derive(Debug, Serialize, Deserialize)]
 struct Envelope {
     webhook_url: String,
+    /// The note of the open call that this is the result of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    open: Option<String>,
 }
 
 impl Outbox {
@@ -43,27 +48,45 @@ impl Outbox {
         disk::sweep(&results)?;
         let courier = Webhook { client: client()?, secret, poison: dir.join("poison") };
         let this = Self { queue: Queue::start(courier, backoff, AT_ONCE), dir, results };
-        for path in this.left_over()? {
+        for path in left_over(&this.dir)? {
             this.queue.push(path);
         }
         Ok(this)
     }
 
-    /// Keeps a result for good. Returns once it is on disk; the delivery follows.
-    pub async fn put(&self, webhook_url: &str, result: &CallResult) -> io::Result<()> {
+    /// Keeps a result for good. Returns once it is on disk and the note of its call is gone; the
+    /// delivery follows.
+    pub async fn put(
+        &self,
+        webhook_url: &str,
+        result: &CallResult,
+        open: Option<&OpenCall>,
+    ) -> io::Result<()> {
         let body = serde_json::to_vec(result)?;
-        let session: String = result.session_id.chars().take(150).map(plain).collect();
+        let open = open.cloned();
         if webhook_url.is_empty() {
-            let results = self.results.clone();
-            let name = format!("{session}.json");
-            return blocking(move || disk::write_whole(&results, &name, &[&body])).await;
+            let (results, name) = (self.results.clone(), local_name(&result.session_id));
+            return blocking(move || {
+                disk::write_whole(&results, &name, &[&body])?;
+                forget_note(open);
+                Ok(())
+            })
+            .await;
         }
         let millis = OffsetDateTime::now_utc().unix_timestamp_nanos() / 1_000_000;
-        let name = format!("{millis}-{session}{ENDING}");
-        let mut head = serde_json::to_vec(&Envelope { webhook_url: webhook_url.to_owned() })?;
+        let name = format!("{millis}-{}{ENDING}", plain_session(&result.session_id));
+        let (webhook_url, note) = (webhook_url.to_owned(), open.as_ref().map(OpenCall::name));
+        let mut head = serde_json::to_vec(&Envelope { webhook_url, open: note })?;
         head.push(b'\n');
         let (dir, file) = (self.dir.clone(), name.clone());
-        blocking(move || disk::write_whole(&dir, &file, &[&head, &body])).await?;
+        // The note goes before the result does: a crash in between leaves the result, whose
+        // envelope names the note. The other way round, a crash would make a second result.
+        blocking(move || {
+            disk::write_whole(&dir, &file, &[&head, &body])?;
+            forget_note(open);
+            Ok(())
+        })
+        .await?;
         self.queue.push(self.dir.join(name));
         Ok(())
     }
@@ -77,15 +100,52 @@ impl Outbox {
     pub fn counts(&self) -> QueueCounts {
         self.queue.counts()
     }
+}
 
-    /// Oldest first.
-    fn left_over(&self) -> io::Result<Vec<PathBuf>> {
-        let entries = std::fs::read_dir(&self.dir)?.collect::<io::Result<Vec<_>>>()?;
-        let mut paths: Vec<PathBuf> = entries.iter().map(std::fs::DirEntry::path).collect();
-        paths.retain(|path| path.to_string_lossy().ends_with(ENDING));
-        paths.sort();
-        Ok(paths)
+/// Results in `dir`, oldest first.
+fn left_over(dir: &Path) -> io::Result<Vec<PathBuf>> {
+    let entries = std::fs::read_dir(dir)?.collect::<io::Result<Vec<_>>>()?;
+    let mut paths: Vec<PathBuf> = entries.iter().map(std::fs::DirEntry::path).collect();
+    paths.retain(|path| path.to_string_lossy().ends_with(ENDING));
+    paths.sort();
+    Ok(paths)
+}
+
+/// The notes of open calls whose result is in the outbox `dir`, which may not exist yet.
+pub(super) fn filed(dir: &Path) -> io::Result<Filed> {
+    let mut filed = Filed::new();
+    for path in left_over(dir)? {
+        if let Ok(envelope) = envelope(&path) {
+            filed.extend(envelope.open);
+        }
     }
+    Ok(filed)
+}
+
+/// The first line of a result.
+fn envelope(path: &Path) -> io::Result<Envelope> {
+    let mut line = Vec::new();
+    let file = std::fs::File::open(path)?;
+    io::BufReader::new(file.take(ENVELOPE_BYTES_MAX)).read_until(b'\n', &mut line)?;
+    Ok(serde_json::from_slice(&line)?)
+}
+
+/// A note that cannot be removed would become a second result at the next start, which the
+/// envelope prevents for as long as the first is not delivered.
+fn forget_note(open: Option<OpenCall>) {
+    if let Some(Err(error)) = open.map(|open| open.remove()) {
+        tracing::error!("the note of a call that is over cannot be removed: {error}");
+    }
+}
+
+/// Where a result without a webhook goes.
+pub(super) fn local_name(session_id: &str) -> String {
+    format!("{}.json", plain_session(session_id))
+}
+
+/// A session as a part of a file name.
+pub(super) fn plain_session(session_id: &str) -> String {
+    session_id.chars().take(150).map(plain).collect()
 }
 
 fn plain(c: char) -> char {
@@ -190,11 +250,50 @@ async fn forget(path: &Path) -> Delivery {
 
 const ENDING: &str = ".result";
 
+/// A URL, and a name.
+const ENVELOPE_BYTES_MAX: u64 = 64 << 10;
+
 /// A Backend that is slow for all of them is not to be helped by more.
 const AT_ONCE: usize = 8;
 
 /// The Backend reconciles campaigns before it answers.
 const POST_LIMIT: Duration = Duration::from_secs(20);
+
+/// A result for tests.
+#[cfg(test)]
+pub(super) fn example(session_id: &str) -> CallResult {
+    use vox_contracts::{CallDirection, DisconnectedBy, Latency, Object};
+    CallResult {
+        session_id: session_id.into(),
+        stream_id: Some("id@host".into()),
+        caller_id: None,
+        from_number: None,
+        call_duration_seconds: 1.5,
+        disconnected_by: DisconnectedBy::Customer,
+        call_direction: CallDirection::Inbound,
+        transcript: Vec::new(),
+        events: Vec::new(),
+        intents: Vec::new(),
+        recording_url: None,
+        recording_key: None,
+        recording_access_token: None,
+        post_call_analysis: None,
+        qc_analysis: None,
+        latency: Latency::default(),
+        latency_samples: Vec::new(),
+        usage_metrics: Object::new(),
+        pipeline_config: Object::new(),
+        connected_event: Object::new(),
+        was_transferred: false,
+        transfer_destination: None,
+        transfer_target: None,
+        transfer_reason: None,
+        transfer_method: None,
+        transfer_at: None,
+        transfer_failed_reason: None,
+        media: None,
+    }
+}
 
 #[cfg(test)]
 #[path = "tests/outbox.rs"]

@@ -80,4 +80,5 @@ impl Default for Counts {
 
 /// There from the start: an alert on `increase()` does not see the first of a series that begins
 /// with it.
-const ALARMING: [&str; 4] = ["fault", "media_timeout", "no_ack", "signalling_failed"];
+const ALARMING: [&str; 5] =
+    ["fault", "media_timeout", "no_ack", "signalling_failed", "worker_crashed"];

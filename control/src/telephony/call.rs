@@ -99,7 +99,8 @@ impl CallTask {
         settled(&line, fate, true)
     }
 
-    /// Opens the call; also says whether the peer ended it meanwhile.
+    /// Opens the call; also says whether the peer ended it meanwhile. Keys pressed meanwhile are
+    /// the call's first.
     async fn open(
         &mut self,
         slot: Slot,
@@ -109,16 +110,25 @@ impl CallTask {
         let (calls, bot_id) = (self.calls.clone(), self.bot_id.clone());
         let mut opening = pin!(calls.open_bot(slot, &bot_id, facts(start, &bot_id)));
         let mut fate = None;
+        let mut pressed = Vec::new();
         loop {
             tokio::select! {
                 opened = &mut opening => return match (opened, fate) {
-                    (Ok(line), fate) => Ok((line, fate)),
+                    (Ok(line), fate) => {
+                        for (digit, held) in pressed {
+                            line.digit_from_socket(digit, held);
+                        }
+                        Ok((line, fate))
+                    }
                     (Err(_), Some(fate)) => Err(fate),
                     (Err(error), None) => Err(Fate::NotOpened(error)),
                 },
                 heard = self.hear(), if fate.is_none() => match heard {
                     Ok(Heard::Answer) => *answered = true,
                     Ok(Heard::HungUp(facts)) => fate = Some(Fate::HungUp(facts)),
+                    Ok(Heard::Digit { digit, held }) if pressed.len() < EARLY_DIGITS => {
+                        pressed.push((digit, held));
+                    }
                     Ok(_) => {}
                     Err(ended) => fate = Some(ended),
                 },
@@ -134,6 +144,7 @@ impl CallTask {
                 heard = self.hear() => match heard? {
                     Heard::Answer => return Ok(()),
                     Heard::HungUp(facts) => return Err(Fate::HungUp(facts)),
+                    Heard::Digit { digit, held } => line.digit_from_socket(digit, held),
                     _ => {}
                 },
             }
@@ -319,6 +330,9 @@ fn close_code(reason: Reason) -> (u16, String) {
 
 /// The contract's word for how it is done.
 const TRANSFER: &str = "websocket_reverse_transfer";
+/// Keys that a call takes along which were pressed before it was open.
+const EARLY_DIGITS: usize = 32;
+
 /// For a dialler to reach whom it transfers to, and to hang up.
 const TRANSFER_LIMIT: Duration = Duration::from_secs(30);
 /// From the socket to its `start`.

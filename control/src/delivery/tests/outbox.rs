@@ -1,13 +1,12 @@
 use std::sync::{Arc, Mutex};
 
+use super::example as result;
+use super::*;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
-use vox_contracts::{CallDirection, DisconnectedBy, Latency, Object};
-
-use super::*;
 
 /// Secret, content type and body of a post.
 type Post = (String, String, Vec<u8>);
@@ -49,39 +48,6 @@ async fn receive(State(inbox): State<Inbox>, headers: HeaderMap, body: Bytes) ->
     }
 }
 
-fn result(session_id: &str) -> CallResult {
-    CallResult {
-        session_id: session_id.into(),
-        stream_id: Some("id@host".into()),
-        caller_id: None,
-        from_number: None,
-        call_duration_seconds: 1.5,
-        disconnected_by: DisconnectedBy::Customer,
-        call_direction: CallDirection::Inbound,
-        transcript: Vec::new(),
-        events: Vec::new(),
-        intents: Vec::new(),
-        recording_url: None,
-        recording_key: None,
-        recording_access_token: None,
-        post_call_analysis: None,
-        qc_analysis: None,
-        latency: Latency::default(),
-        latency_samples: Vec::new(),
-        usage_metrics: Object::new(),
-        pipeline_config: Object::new(),
-        connected_event: Object::new(),
-        was_transferred: false,
-        transfer_destination: None,
-        transfer_target: None,
-        transfer_reason: None,
-        transfer_method: None,
-        transfer_at: None,
-        transfer_failed_reason: None,
-        media: None,
-    }
-}
-
 fn open_outbox(dir: &Path) -> Outbox {
     let backoff = Backoff { first: Duration::from_millis(1), most: Duration::from_millis(5) };
     let secret = Some(Secret::new("s3cret"));
@@ -107,7 +73,7 @@ async fn a_result_is_posted_with_the_secret_byte_for_byte_and_then_forgotten() {
     let dir = tempfile::tempdir().unwrap();
     let (inbox, url) = Inbox::start(0).await;
     let outbox = open_outbox(dir.path());
-    outbox.put(&url, &result("s-1")).await.unwrap();
+    outbox.put(&url, &result("s-1"), None).await.unwrap();
     within(outbox.idle()).await;
     let body = serde_json::to_vec(&result("s-1")).unwrap();
     assert_eq!(inbox.seen(), [("s3cret".to_owned(), "application/json".to_owned(), body)]);
@@ -120,7 +86,7 @@ async fn a_refused_result_is_posted_again_until_it_is_taken() {
     let dir = tempfile::tempdir().unwrap();
     let (inbox, url) = Inbox::start(3).await;
     let outbox = open_outbox(dir.path());
-    outbox.put(&url, &result("s-1")).await.unwrap();
+    outbox.put(&url, &result("s-1"), None).await.unwrap();
     within(outbox.idle()).await;
     assert_eq!((inbox.seen().len(), outbox.counts().failures), (4, 3));
 }
@@ -140,7 +106,7 @@ async fn a_result_survives_a_restart_while_the_backend_is_away() {
                 tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
                 let outbox = open_outbox(&path);
-                outbox.put(&url, &result("s-1")).await.unwrap();
+                outbox.put(&url, &result("s-1"), None).await.unwrap();
             });
         })
         .join()
@@ -183,7 +149,7 @@ async fn a_file_that_is_no_result_is_set_aside_and_holds_up_nobody() {
         std::fs::write(dir.path().join("outbox").join(name), text).unwrap();
     }
     let outbox = open_outbox(dir.path());
-    outbox.put(&url, &result("good")).await.unwrap();
+    outbox.put(&url, &result("good"), None).await.unwrap();
     within(outbox.idle()).await;
     assert_eq!(inbox.seen().len(), 1);
     assert_eq!(files(&dir.path().join("outbox/poison")), bad.map(|(name, _)| name));
@@ -194,8 +160,8 @@ async fn a_file_that_is_no_result_is_set_aside_and_holds_up_nobody() {
 async fn without_a_webhook_a_result_is_one_json_file() {
     let dir = tempfile::tempdir().unwrap();
     let outbox = open_outbox(dir.path());
-    outbox.put("", &result("a/b")).await.unwrap();
-    outbox.put("", &result("c")).await.unwrap();
+    outbox.put("", &result("a/b"), None).await.unwrap();
+    outbox.put("", &result("c"), None).await.unwrap();
     assert_eq!(files(&dir.path().join("results")), ["a_b.json", "c.json"]);
     let text = std::fs::read(dir.path().join("results/c.json")).unwrap();
     assert_eq!(text, serde_json::to_vec(&result("c")).unwrap());
