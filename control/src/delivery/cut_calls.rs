@@ -93,10 +93,17 @@ fn complete(note: &mut OpenNote, found: Option<Found>, spool: &Spool) {
     note.result.events.push(CallEvent {
         event: WORKER_CRASHED.into(),
         // When it was found: nobody was there when it happened.
-        timestamp: OffsetDateTime::now_utc().format(&Rfc3339).unwrap_or_default(),
+        timestamp: now(),
         offset_ms,
         extra,
     });
+}
+
+/// RFC 3339, UTC, milliseconds.
+fn now() -> String {
+    let now = OffsetDateTime::now_utc();
+    let millis = now.replace_millisecond(now.millisecond()).unwrap_or(now);
+    millis.format(&Rfc3339).unwrap_or_default()
 }
 
 /// Whether the result is in the directory of results.

@@ -7,6 +7,7 @@
 
 pub mod cut_calls;
 mod disk;
+mod lanes;
 pub mod open_calls;
 pub mod outbox;
 mod queue;

@@ -40,7 +40,7 @@ pub struct OpenNote {
     pub result: CallResult,
 }
 
-/// The note of one call. It stays on disk until [`remove`](Self::remove): dropping this leaves a
+/// The note of one call. It stays on disk until the result is filed: dropping this leaves a
 /// call that still owes a result.
 #[derive(Debug, Clone)]
 pub struct OpenCall {

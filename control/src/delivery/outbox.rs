@@ -49,7 +49,8 @@ impl Outbox {
         let courier = Webhook { client: client()?, secret, poison: dir.join("poison") };
         let this = Self { queue: Queue::start(courier, backoff, AT_ONCE), dir, results };
         for path in left_over(&this.dir)? {
-            this.queue.push(path);
+            let side = envelope(&path).map(|envelope| host(&envelope.webhook_url));
+            this.queue.push(path, &side.unwrap_or_default());
         }
         Ok(this)
     }
@@ -75,6 +76,7 @@ impl Outbox {
         }
         let millis = OffsetDateTime::now_utc().unix_timestamp_nanos() / 1_000_000;
         let name = format!("{millis}-{}{ENDING}", plain_session(&result.session_id));
+        let side = host(webhook_url);
         let (webhook_url, note) = (webhook_url.to_owned(), open.as_ref().map(OpenCall::name));
         let mut head = serde_json::to_vec(&Envelope { webhook_url, open: note })?;
         head.push(b'\n');
@@ -87,7 +89,7 @@ impl Outbox {
             Ok(())
         })
         .await?;
-        self.queue.push(self.dir.join(name));
+        self.queue.push(self.dir.join(name), &side);
         Ok(())
     }
 
@@ -120,6 +122,12 @@ pub(super) fn filed(dir: &Path) -> io::Result<Filed> {
         }
     }
     Ok(filed)
+}
+
+/// Where a webhook lives: results for other hosts do not wait for it.
+fn host(webhook_url: &str) -> String {
+    let url = Url::parse(webhook_url).ok();
+    url.map(|url| url.origin().ascii_serialization()).unwrap_or_default()
 }
 
 /// The first line of a result.
@@ -202,9 +210,11 @@ impl Webhook {
             Ok(response) => {
                 let status = response.status();
                 let reason = format!("{host} answers {}", status.as_u16());
-                Err(match status.is_server_error() {
-                    true => Delivery::Unreachable(reason),
-                    false => Delivery::Later(reason),
+                Err(match status.as_u16() {
+                    // Nobody there, or nobody who works: it is the same for every result. Any
+                    // other answer, a 500 too, may be about this one.
+                    429 | 502..=504 => Delivery::Unreachable(reason),
+                    _ => Delivery::Later(reason),
                 })
             }
             Err(error) => Err(Delivery::Unreachable(format!("{host}: {}", explain(&error)))),
@@ -253,7 +263,7 @@ const ENDING: &str = ".result";
 /// A URL, and a name.
 const ENVELOPE_BYTES_MAX: u64 = 64 << 10;
 
-/// A Backend that is slow for all of them is not to be helped by more.
+/// To one host: a Backend that is slow for all of them is not to be helped by more.
 const AT_ONCE: usize = 8;
 
 /// The Backend reconciles campaigns before it answers.

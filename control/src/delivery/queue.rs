@@ -1,7 +1,4 @@
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
 use std::future::Future;
-use std::hash::{BuildHasher, RandomState};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,6 +7,8 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
+
+use super::lanes::{Lanes, News, Try};
 
 /// Brings one file to where it belongs, and removes it once it is there.
 pub(super) trait Courier: Send + Sync + 'static {
@@ -50,7 +49,7 @@ impl Default for Backoff {
 
 impl Backoff {
     /// For the delivery that has failed `failures` times; `random` is in `0.0..1.0`.
-    fn wait(self, failures: u32, random: f64) -> Duration {
+    pub(super) fn wait(self, failures: u32, random: f64) -> Duration {
         let doubled = self.first.saturating_mul(1 << failures.saturating_sub(1).min(16));
         doubled.min(self.most).mul_f64(0.5 + random)
     }
@@ -73,9 +72,12 @@ pub struct QueueCounts {
 /// the next one finds it in the directory.
 #[derive(Debug, Clone)]
 pub(super) struct Queue {
-    arrivals: mpsc::UnboundedSender<PathBuf>,
+    arrivals: mpsc::UnboundedSender<Arrival>,
     shared: Arc<Shared>,
 }
+
+/// A file, and the other side it goes to.
+type Arrival = (PathBuf, String);
 
 #[derive(Debug)]
 struct Shared {
@@ -86,7 +88,8 @@ struct Shared {
 }
 
 impl Queue {
-    /// Starts delivering on the current runtime, at most `at_once` files at a time.
+    /// Starts delivering on the current runtime, at most `at_once` files at a time to each other
+    /// side.
     pub(super) fn start<C: Courier>(courier: C, backoff: Backoff, at_once: usize) -> Self {
         let (arrivals, inbox) = mpsc::unbounded_channel();
         let shared = Arc::new(Shared {
@@ -97,25 +100,20 @@ impl Queue {
         });
         let deliverer = Deliverer {
             courier: Arc::new(courier),
-            backoff,
-            at_once,
             inbox,
-            waiting: BinaryHeap::new(),
+            lanes: Lanes::new(backoff, at_once),
             running: JoinSet::new(),
-            unreachable: None,
-            refused: None,
             shared: shared.clone(),
-            random: RandomState::new(),
         };
         tokio::spawn(deliverer.run());
         Self { arrivals, shared }
     }
 
-    /// Another file to deliver.
-    pub(super) fn push(&self, path: PathBuf) {
+    /// Another file to deliver to `side`: those of one that cannot be reached hold up nobody else's.
+    pub(super) fn push(&self, path: PathBuf, side: &str) {
         self.shared.pending.send_modify(|pending| *pending += 1);
         // The receiver lives as long as the runtime; after it, the file waits for the next start.
-        let _ = self.arrivals.send(path);
+        let _ = self.arrivals.send((path, side.to_owned()));
     }
 
     pub(super) fn counts(&self) -> QueueCounts {
@@ -136,136 +134,75 @@ impl Queue {
 
 struct Deliverer<C> {
     courier: Arc<C>,
-    backoff: Backoff,
-    at_once: usize,
-    inbox: mpsc::UnboundedReceiver<PathBuf>,
-    waiting: BinaryHeap<Reverse<Waiting>>,
-    running: JoinSet<(Waiting, Delivery)>,
-    /// Why the other side cannot be reached at present.
-    unreachable: Option<String>,
-    /// Why it refuses what it refuses.
-    refused: Option<String>,
+    inbox: mpsc::UnboundedReceiver<Arrival>,
+    lanes: Lanes,
+    running: JoinSet<(Try, Delivery)>,
     shared: Arc<Shared>,
-    random: RandomState,
-}
-
-/// Ordered by `due` first.
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Waiting {
-    due: Instant,
-    path: PathBuf,
-    failures: u32,
-    last: Failure,
-}
-
-/// How the last try failed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Failure {
-    None,
-    Refused,
-    Unreachable,
 }
 
 impl<C: Courier> Deliverer<C> {
     async fn run(mut self) {
         loop {
-            self.start_due();
-            let room = self.running.len() < self.at_once;
-            let next = self.waiting.peek().map(|Reverse(waiting)| waiting.due);
+            while let Some(next) = self.lanes.start(Instant::now()) {
+                let (courier, path) = (self.courier.clone(), next.path().to_owned());
+                // A task of its own: a fault in one try fails that try, and keeps its file.
+                let tried = tokio::spawn(async move { courier.deliver(&path).await });
+                self.running.spawn(async move {
+                    let delivery = tried.await;
+                    (next, delivery.unwrap_or_else(|error| Delivery::Later(error.to_string())))
+                });
+            }
+            let due = self.lanes.next_due();
             tokio::select! {
-                path = self.inbox.recv() => match path {
-                    Some(path) => self.waiting.push(Reverse(Waiting {
-                        due: Instant::now(), path, failures: 0, last: Failure::None,
-                    })),
+                arrival = self.inbox.recv() => match arrival {
+                    Some((path, side)) => self.lanes.add(path, side, Instant::now()),
                     None => return,
                 },
                 Some(done) = self.running.join_next() => match done {
-                    Ok((waiting, delivery)) => self.settle(waiting, delivery),
+                    Ok((tried, delivery)) => self.settle(tried, delivery),
                     Err(error) => tracing::error!("delivering a {} failed: {error}", C::WHAT),
                 },
-                () = sleep_until(next), if room && next.is_some() => {}
+                () = sleep_until(due), if due.is_some() => {}
             }
         }
     }
 
-    fn start_due(&mut self) {
+    fn settle(&mut self, tried: Try, delivery: Delivery) {
         let now = Instant::now();
-        while self.running.len() < self.at_once
-            && let Some(Reverse(next)) = self.waiting.peek()
-            && next.due <= now
-            && let Some(Reverse(waiting)) = self.waiting.pop()
-        {
-            let courier = self.courier.clone();
-            self.running.spawn(async move {
-                let delivery = courier.deliver(&waiting.path).await;
-                (waiting, delivery)
-            });
-        }
-    }
-
-    fn settle(&mut self, waiting: Waiting, delivery: Delivery) {
-        match delivery {
+        let news = match delivery {
             Delivery::Done => {
                 self.shared.delivered.fetch_add(1, Ordering::Relaxed);
-                self.recovered(waiting.last);
                 self.finished();
+                self.lanes.delivered(tried, now)
             }
             Delivery::Never(reason) => {
                 self.shared.poisoned.fetch_add(1, Ordering::Relaxed);
-                tracing::error!("{} set aside: {}: {reason}", C::WHAT, waiting.path.display());
+                tracing::error!("{} set aside: {}: {reason}", C::WHAT, tried.path().display());
                 self.finished();
+                self.lanes.given_up(tried)
             }
-            Delivery::Later(reason) => self.again(waiting, Failure::Refused, reason),
-            Delivery::Unreachable(reason) => self.again(waiting, Failure::Unreachable, reason),
-        }
-    }
-
-    fn again(&mut self, waiting: Waiting, last: Failure, reason: String) {
-        self.shared.failures.fetch_add(1, Ordering::Relaxed);
-        self.say(last, reason);
-        let failures = waiting.failures.saturating_add(1);
-        let random = self.random.hash_one((&waiting.path, failures)) as f64 / u64::MAX as f64;
-        let due = Instant::now() + self.backoff.wait(failures, random);
-        self.waiting.push(Reverse(Waiting { due, failures, last, ..waiting }));
-    }
-
-    /// The other side is back: what could not reach it need not wait. What it refused does: it
-    /// would refuse it again.
-    fn recovered(&mut self, last: Failure) {
-        if last == Failure::Refused {
-            self.refused = None;
-        }
-        if self.unreachable.take().is_some() {
-            tracing::info!("{}s are delivered again, {} are waiting", C::WHAT, self.waiting.len());
-            let now = Instant::now();
-            let waiting = std::mem::take(&mut self.waiting).into_iter();
-            self.waiting = waiting.map(|Reverse(waiting)| Reverse(waiting.recalled(now))).collect();
-        }
-    }
-
-    /// Once for each change of the reason, not once for each try.
-    fn say(&mut self, failure: Failure, reason: String) {
-        let said = match failure {
-            Failure::Unreachable => &mut self.unreachable,
-            _ => &mut self.refused,
+            Delivery::Later(reason) => {
+                self.shared.failures.fetch_add(1, Ordering::Relaxed);
+                self.lanes.refused(tried, reason, now)
+            }
+            Delivery::Unreachable(reason) => {
+                self.shared.failures.fetch_add(1, Ordering::Relaxed);
+                self.lanes.unreachable(tried, reason, now)
+            }
         };
-        if said.as_ref() != Some(&reason) {
-            tracing::warn!("{}s cannot be delivered and are kept: {reason}", C::WHAT);
-            *said = Some(reason);
+        match news {
+            News::None => {}
+            News::Failing(why) => {
+                tracing::warn!("{}s cannot be delivered and are kept: {why}", C::WHAT);
+            }
+            News::Back { waiting } => {
+                tracing::info!("{}s are delivered again, {waiting} are waiting", C::WHAT);
+            }
         }
     }
 
     fn finished(&self) {
         self.shared.pending.send_modify(|pending| *pending = pending.saturating_sub(1));
-    }
-}
-
-impl Waiting {
-    fn recalled(self, now: Instant) -> Self {
-        match self.last {
-            Failure::Unreachable => Self { due: self.due.min(now), ..self },
-            Failure::None | Failure::Refused => self,
-        }
     }
 }
 
@@ -326,7 +263,7 @@ mod tests {
         let fussy = Fussy::default();
         let queue = Queue::start(fussy.clone(), QUICK, 2);
         for name in ["0", "3", "x", "1", "2"] {
-            queue.push(name.into());
+            queue.push(name.into(), "");
         }
         queue.idle().await;
         let expected = QueueCounts { pending: 0, delivered: 4, failures: 6, poisoned: 1 };
@@ -355,17 +292,46 @@ mod tests {
     #[tokio::test]
     async fn a_success_recalls_what_could_not_be_sent_but_not_what_was_refused() {
         let moody = Moody::default();
-        let hour = Duration::from_secs(3_600);
-        let queue = Queue::start(moody.clone(), Backoff { first: hour, most: hour }, 1);
-        for name in ["refused", "unreached", "good"] {
-            queue.push(name.into());
-        }
+        let backoff =
+            Backoff { first: Duration::from_secs(3_600), most: Duration::from_secs(3_600) };
+        let queue = Queue::start(moody.clone(), backoff, 2);
         let mut pending = queue.shared.pending.subscribe();
+        queue.push("refused".into(), "");
+        queue.push("good".into(), "");
         pending.wait_for(|pending| *pending == 1).await.unwrap();
-        queue.push("another".into());
+        // Both are under way at once: the failure of one does not keep the other back.
+        queue.push("unreached".into(), "");
+        queue.push("another".into(), "");
         pending.wait_for(|pending| *pending == 1).await.unwrap();
         let tried = moody.0.lock().unwrap().clone();
         let again = |name: &str| tried.iter().filter(|path| *path == Path::new(name)).count();
         assert_eq!((again("refused"), again("unreached")), (1, 2), "{tried:?}");
+    }
+
+    /// Never comes back from one host.
+    struct Swallowing;
+
+    impl Courier for Swallowing {
+        const WHAT: &'static str = "test";
+        async fn deliver(&self, path: &Path) -> Delivery {
+            if path.starts_with("hole") {
+                std::future::pending::<()>().await;
+            }
+            Delivery::Done
+        }
+    }
+
+    #[tokio::test]
+    async fn a_host_that_swallows_everything_holds_up_no_other() {
+        let queue = Queue::start(Swallowing, QUICK, 2);
+        let mut pending = queue.shared.pending.subscribe();
+        for n in 0..50 {
+            queue.push(format!("hole/{n}").into(), "hole");
+        }
+        for n in 0..50 {
+            queue.push(format!("good/{n}").into(), "good");
+        }
+        pending.wait_for(|pending| *pending == 50).await.unwrap();
+        assert_eq!(queue.counts().delivered, 50);
     }
 }

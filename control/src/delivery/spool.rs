@@ -33,7 +33,7 @@ impl Spool {
             this.take_over(&path)?;
         }
         for path in wavs(&this.dir)? {
-            this.queue.push(path);
+            this.queue.push(path, STORE);
         }
         Ok(this)
     }
@@ -52,7 +52,7 @@ impl Spool {
         let this = self.clone();
         let ready = blocking(move || this.take_over(&path)).await?;
         if let Some(ready) = ready {
-            self.queue.push(ready);
+            self.queue.push(ready, STORE);
             return Ok(true);
         }
         Ok(false)
@@ -119,6 +119,9 @@ impl Courier for Uploads {
         }
     }
 }
+
+/// There is one.
+const STORE: &str = "";
 
 const ACTIVE: &str = "active";
 

@@ -171,7 +171,30 @@ async fn without_a_webhook_a_result_is_one_json_file() {
 async fn a_result_that_is_gone_is_not_tried_for_ever() {
     let dir = tempfile::tempdir().unwrap();
     let outbox = open_outbox(dir.path());
-    outbox.queue.push(dir.path().join("outbox/1-s.result"));
+    outbox.queue.push(dir.path().join("outbox/1-s.result"), "");
     within(outbox.idle()).await;
     assert_eq!((outbox.counts().poisoned, outbox.counts().failures), (1, 0));
+}
+
+#[tokio::test]
+async fn a_webhook_that_never_answers_holds_up_no_other() {
+    let dir = tempfile::tempdir().unwrap();
+    // Connections are taken by the kernel, and nobody speaks.
+    let hole = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let hole_url = format!("http://{}/r", hole.local_addr().unwrap());
+    let (inbox, url) = Inbox::start(0).await;
+    let outbox = open_outbox(dir.path());
+    for n in 0..3 * AT_ONCE {
+        outbox.put(&hole_url, &result(&format!("hole-{n}")), None).await.unwrap();
+    }
+    for n in 0..5 {
+        outbox.put(&url, &result(&format!("good-{n}")), None).await.unwrap();
+    }
+    within(async {
+        while outbox.counts().delivered < 5 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    })
+    .await;
+    assert_eq!((inbox.seen().len(), outbox.counts().pending), (5, 3 * AT_ONCE as u64));
 }

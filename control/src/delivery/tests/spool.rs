@@ -127,7 +127,7 @@ async fn a_recording_that_is_gone_is_not_tried_for_ever() {
     fs::create_dir_all(dir.path().join("recordings")).unwrap();
     fs::write(dir.path().join("recordings/stored.wav"), [7; 100]).unwrap();
     for name in ["stored.wav", "nowhere.wav"] {
-        spool.queue.push(dir.path().join("spool").join(name));
+        spool.queue.push(dir.path().join("spool").join(name), STORE);
     }
     within(spool.idle()).await;
     assert_eq!((spool.counts().delivered, spool.counts().poisoned), (1, 1));
