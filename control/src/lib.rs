@@ -50,6 +50,16 @@ fn values_of_knobs(
     .collect()
 }
 
+/// Variables that look like knobs of ours: most likely misspelt. A later version's are no reason
+/// not to start.
+fn unknown_knobs(names: impl Iterator<Item = OsString>) -> Vec<String> {
+    let names = names.filter_map(|name| name.into_string().ok());
+    let ours = names.filter(|name| name.starts_with("VOXCORE_"));
+    let mut unknown: Vec<_> = ours.filter(|name| KNOBS.iter().all(|k| k.env != name)).collect();
+    unknown.sort();
+    unknown
+}
+
 /// Runs a worker to its end and gives the process's exit status: 64 when the configuration (or a
 /// file it names) is wrong, 1 when the worker could not start.
 pub fn start(config: Config, started: impl FnOnce(&Worker)) -> ExitCode {
@@ -61,6 +71,9 @@ pub fn start(config: Config, started: impl FnOnce(&Worker)) -> ExitCode {
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .init();
+    for name in unknown_knobs(std::env::vars_os().map(|(name, _)| name)) {
+        tracing::warn!("{name} is no knob and does nothing; `--help` lists them");
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(CONTROL_THREADS)
         .thread_name("vox-control")
@@ -111,5 +124,12 @@ mod tests {
         assert_eq!(error.0, "VOXCORE_BOTS: expected text in UTF-8, found other bytes");
         let values = values_of_knobs(|name| get(name).filter(|value| value == "5060")).unwrap();
         assert_eq!(values, HashMap::from([("VOXCORE_SIP_PORT".into(), "5060".into())]));
+    }
+
+    #[test]
+    fn a_misspelt_knob_is_found_and_other_peoples_variables_are_not() {
+        let names = ["VOXCORE_SIP_PORT", "VOXCORE_SIP_PROT", "PATH", "MINIO_BUCKET", "VOXCORE_A"];
+        let unknown = unknown_knobs(names.into_iter().map(OsString::from));
+        assert_eq!(unknown, ["VOXCORE_A", "VOXCORE_SIP_PROT"]);
     }
 }
