@@ -10,10 +10,12 @@
 //! - [`phone`]: SIP: places the call, follows it to its end.
 //! - [`media`]: the call's audio: a talker, a listener, their socket.
 //! - [`network`]: a seeded bad network in user space, between the talker and the socket.
+//! - [`capture`]: the call's packets, as a pcap file.
 //! - [`measure`]: round trip by correlation, MOS by the E-model.
 //!
 //! What this crate does not do yet: many calls as a load, scenarios, capacity search, reports.
 
+pub mod capture;
 pub mod measure;
 pub mod media;
 pub mod network;

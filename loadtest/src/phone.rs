@@ -19,6 +19,7 @@ use tokio::net::UdpSocket;
 use tokio_util::sync::CancellationToken;
 use vox_codecs::CodecKind;
 
+use crate::capture::Capture;
 use crate::measure;
 use crate::media::{self, Agreed, SdpError, Stream, StreamEnd, Talker};
 use crate::network::Profile;
@@ -58,6 +59,8 @@ pub struct CallPlan {
     pub limit: Duration,
     /// What lies between our mouth and the wire.
     pub network: Profile,
+    /// Whether to keep the packets: [`CallReport::capture`].
+    pub capture: bool,
     /// Seed of SSRC, sequence number and timestamp.
     pub seed: u32,
 }
@@ -248,12 +251,15 @@ async fn talk(
     said: Vec<i16>,
     hung_up: CancellationToken,
 ) -> Result<StreamEnd, PhoneError> {
-    socket.connect(agreed.remote).await.map_err(|e| PhoneError::Socket("connecting RTP", e))?;
+    let failed = |e| PhoneError::Socket("connecting RTP", e);
+    socket.connect(agreed.remote).await.map_err(failed)?;
+    let local = socket.local_addr().map_err(failed)?;
     let stream = Stream {
         socket,
         talker: Talker::new(&agreed, said, plan.digits.as_deref().unwrap_or_default(), plan.seed),
         listener: media::Listener::new(agreed),
         network: plan.network,
+        capture: plan.capture.then(|| Capture::new(local, agreed.remote)),
         tail: plan.tail,
         limit: plan.limit,
     };
@@ -283,6 +289,7 @@ fn report(
         hung_up_by_peer,
         heard: end.heard,
         recording: end.recording,
+        capture: end.capture,
     }
 }
 

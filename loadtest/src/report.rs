@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Serialize, Serializer};
 use vox_codecs::CodecKind;
 
+use crate::capture::Capture;
 use crate::media::Heard;
 
 /// How a call went, as the caller noticed it. Displays as a few lines; serialises as one JSON
@@ -46,6 +47,9 @@ pub struct CallReport {
     /// What was heard, at the codec's rate, from our first packet on.
     #[serde(skip)]
     pub recording: Vec<i16>,
+    /// The packets, if they were to be kept.
+    #[serde(skip)]
+    pub capture: Option<Capture>,
 }
 
 #[derive(Serialize)]

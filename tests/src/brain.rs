@@ -5,9 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Value, json};
 use tungstenite::handshake::server::{ErrorResponse, Request, Response};
 use tungstenite::{Message, WebSocket};
+
+use crate::voices::mu_law;
 
 /// A worker's socket, seen by its brain.
 pub type Socket = WebSocket<TcpStream>;
@@ -89,7 +93,9 @@ pub fn echo(socket: &mut Socket) {
                 }
                 match (said["event"].as_str(), said["type"].as_str()) {
                     (Some("media"), _) => Message::text(media(&stream, &said["media"]["payload"])),
-                    (_, Some("input_audio_buffer.append")) => Message::text(delta(&said["audio"])),
+                    (_, Some("input_audio_buffer.append")) => {
+                        Message::text(delta(1, &said["audio"]))
+                    }
                     _ => continue,
                 }
             }
@@ -101,13 +107,94 @@ pub fn echo(socket: &mut Socket) {
     }
 }
 
+/// A mouth that speaks one of the three languages, 8 kHz.
+#[derive(Debug)]
+pub enum Mouth {
+    /// Pieces of any length.
+    Vox,
+    /// Pieces of 20 ms.
+    Twilio {
+        /// The stream's SID.
+        stream: Value,
+    },
+    /// Pieces of 100 ms.
+    OpenAi {
+        /// Of items so far, each an utterance.
+        items: u32,
+    },
+}
+
+impl Mouth {
+    /// For the protocol that a bot's config names.
+    pub fn new(protocol: &str) -> Self {
+        match protocol {
+            "vox" => Self::Vox,
+            "twilio" => Self::Twilio { stream: Value::Null },
+            _ => Self::OpenAi { items: 0 },
+        }
+    }
+
+    /// Whether a message of the worker's holds 20 ms of the caller. It is to see all of them.
+    pub fn hears(&mut self, message: &Message) -> bool {
+        let Message::Text(text) = message else { return matches!(message, Message::Binary(_)) };
+        let said: Value = serde_json::from_str(text).expect("JSON of the worker");
+        if let (Self::Twilio { stream }, "start") =
+            (&mut *self, said["event"].as_str().unwrap_or(""))
+        {
+            *stream = said["streamSid"].clone();
+        }
+        said["event"] == "media" || said["type"] == "input_audio_buffer.append"
+    }
+
+    /// What follows is another utterance.
+    pub fn begin(&mut self) {
+        if let Self::OpenAi { items } = self {
+            *items += 1;
+        }
+    }
+
+    /// Says this in as many messages as such a brain would.
+    ///
+    /// # Errors
+    /// When the worker is gone.
+    pub fn say(&self, socket: &mut Socket, pcm: &[i16]) -> tungstenite::Result<()> {
+        let base64 = |pcm: &[i16]| Value::from(BASE64.encode(mu_law(pcm)));
+        let mut send = |text: String| socket.send(Message::text(text));
+        match self {
+            Self::Vox => {
+                let header = [1, 0, 0, 8, 0, 0, 0, 0, 0, 0, 0, 0].into_iter();
+                let samples = pcm.iter().flat_map(|sample| sample.to_le_bytes());
+                socket.send(Message::binary(header.chain(samples).collect::<Vec<u8>>()))
+            }
+            Self::Twilio { stream } => {
+                pcm.chunks(160).try_for_each(|piece| send(media(stream, &base64(piece))))
+            }
+            Self::OpenAi { items } => {
+                let response = json!({"id": format!("resp_{items}")});
+                let about = |kind: &str| json!({"type": kind, "response": response});
+                send(about("response.created").to_string())?;
+                for piece in pcm.chunks(800) {
+                    send(delta(*items, &base64(piece)))?;
+                }
+                send(about("response.done").to_string())
+            }
+        }
+    }
+}
+
 /// A media message of a Twilio app.
 pub fn media(stream: &Value, payload: &Value) -> String {
     json!({"event": "media", "streamSid": stream, "media": {"payload": payload}}).to_string()
 }
 
 /// A piece of speech of OpenAI's.
-fn delta(audio: &Value) -> String {
-    json!({"type": "response.output_audio.delta", "item_id": "item_1", "content_index": 0, "delta": audio})
-        .to_string()
+fn delta(item: u32, audio: &Value) -> String {
+    json!({
+        "type": "response.output_audio.delta",
+        "response_id": format!("resp_{item}"),
+        "item_id": format!("item_{item}"),
+        "content_index": 0,
+        "delta": audio,
+    })
+    .to_string()
 }

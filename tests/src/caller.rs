@@ -5,6 +5,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
+use crate::capture::Capture;
 use crate::worker::{Worker, binary};
 
 /// A call and what came of it.
@@ -73,4 +74,26 @@ pub fn say(worker: &Worker, user: &str, speech: &Path, arguments: &[&str]) -> Ca
     assert!(output.status.success(), "vox call {user} {arguments:?} failed");
     let report = serde_json::from_slice(&output.stdout).expect("a JSON report");
     Call { report, heard }
+}
+
+/// Calls several users at the same time, each with arguments of its own, and gives what each caller
+/// reported and captured.
+///
+/// # Panics
+/// When a call fails.
+pub fn capture_all(worker: &Worker, calls: &[(String, Vec<String>)]) -> Vec<(Value, Capture)> {
+    let path = |user: &str| worker.directory().join(format!("{user}.pcap"));
+    let place = |(user, arguments): &(String, Vec<String>)| {
+        let mut command = command(worker, user);
+        command.args(["--codec", "PCMU", "--json", "--capture"]).arg(path(user)).args(arguments);
+        command.stdout(Stdio::piped()).spawn().expect("vox call runs")
+    };
+    let children: Vec<_> = calls.iter().map(place).collect();
+    let ended = calls.iter().zip(children).map(|((user, arguments), child)| {
+        let output = child.wait_with_output().expect("a child");
+        assert!(output.status.success(), "vox call {user} {arguments:?} failed");
+        let report = serde_json::from_slice(&output.stdout).expect("a JSON report");
+        (report, Capture::read(&path(user)))
+    });
+    ended.collect()
 }

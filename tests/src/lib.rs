@@ -4,9 +4,12 @@
 //! - [`baresip`]: a softphone, driven over its control socket.
 //! - [`brain`]: WebSocket servers that bots speak through.
 //! - [`caller`]: runs `vox call`.
+//! - [`capture`]: reads its packet captures.
 //! - [`peers`]: SIPp, baresip, MinIO and friends: found, or loudly missed.
 //! - [`pipecat`]: Pipecat's pipelines and serializers, from PyPI.
 //! - [`ears`]: speech to say, and PESQ and correlation to judge what came back.
+//! - [`voices`]: recorded speech in pieces that are known to the sample.
+//! - [`stalls`]: when the machine held a process up.
 //!
 //! The tests themselves stand in `tests/`, one file a claim. They hold real-time calls, so each
 //! file runs its tests one after the other ([`one_at_a_time`]).
@@ -14,9 +17,12 @@
 pub mod baresip;
 pub mod brain;
 pub mod caller;
+pub mod capture;
 pub mod ears;
 pub mod peers;
 pub mod pipecat;
+pub mod stalls;
+pub mod voices;
 pub mod worker;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};

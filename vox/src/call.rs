@@ -10,6 +10,7 @@ use clap::Args;
 use tokio_util::sync::CancellationToken;
 use vox_codecs::CodecKind;
 use vox_codecs::wav::{Wav, WavWriter};
+use voxload::capture::Capture;
 use voxload::network::Profile;
 use voxload::{CallPlan, CallReport, Phone, Transport};
 
@@ -34,6 +35,9 @@ pub(crate) struct CallArgs {
     /// Where to write what was heard, from our first word on
     #[arg(long, value_name = "WAV")]
     record: Option<PathBuf>,
+    /// Where to write the call's RTP packets, with the kernel's time of arrival
+    #[arg(long, value_name = "PCAP")]
+    capture: Option<PathBuf>,
     /// What to press after the words: 0-9 * # A-D
     #[arg(long, value_parser = digits)]
     digits: Option<String>,
@@ -65,8 +69,8 @@ pub(crate) async fn run(args: CallArgs) -> anyhow::Result<()> {
     let peer = resolve(&args.uri)?;
     let transport = if args.tcp { Transport::Tcp } else { Transport::Udp };
     let plan = plan(&args)?;
-    if let Some(path) = &args.record {
-        can_be_written(path)?;
+    for (option, path) in [("--record", &args.record), ("--capture", &args.capture)] {
+        path.as_deref().map_or(Ok(()), |path| can_be_written(option, path))?;
     }
     let phone = Phone::start(peer, transport).await?;
     let abandon = CancellationToken::new();
@@ -80,6 +84,9 @@ pub(crate) async fn run(args: CallArgs) -> anyhow::Result<()> {
         phone.call(plan, abandon).await.with_context(|| format!("calling {}", args.uri))?;
     if let Some(path) = &args.record {
         write_wav(path, &report).with_context(|| format!("writing {}", path.display()))?;
+    }
+    if let (Some(path), Some(capture)) = (&args.capture, &report.capture) {
+        write_pcap(path, capture).with_context(|| format!("writing {}", path.display()))?;
     }
     let text = if args.json { serde_json::to_string(&report)? } else { report.to_string() };
     // Whoever reads us may have read enough.
@@ -111,6 +118,7 @@ fn plan(args: &CallArgs) -> anyhow::Result<CallPlan> {
         limit: args.duration.unwrap_or(spoken + args.tail + Duration::from_secs(30)),
         speech,
         network,
+        capture: args.capture.is_some(),
         seed: std::process::id() ^ (network.seed as u32).rotate_left(16),
     })
 }
@@ -124,14 +132,14 @@ fn read_wav(path: &Path) -> anyhow::Result<(Vec<i16>, u32)> {
 }
 
 /// Asked before the call, so that nobody speaks for a recording that cannot be kept.
-fn can_be_written(path: &Path) -> anyhow::Result<()> {
+fn can_be_written(option: &str, path: &Path) -> anyhow::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     let found = folder.unwrap_or(Path::new("."));
     if path.is_dir() {
-        bail!("--record {}: expected a file, found a folder", path.display());
+        bail!("{option} {}: expected a file, found a folder", path.display());
     }
     if !found.is_dir() {
-        bail!("--record {}: there is no folder {}", path.display(), found.display());
+        bail!("{option} {}: there is no folder {}", path.display(), found.display());
     }
     Ok(())
 }
@@ -141,6 +149,14 @@ fn write_wav(path: &Path, report: &CallReport) -> anyhow::Result<()> {
     let mut wav = WavWriter::new(file, report.codec.rate_hz(), 1)?;
     wav.write(&report.recording)?;
     wav.finish()?;
+    Ok(())
+}
+
+fn write_pcap(path: &Path, capture: &Capture) -> anyhow::Result<()> {
+    capture.write_pcap(BufWriter::new(std::fs::File::create(path)?))?;
+    if capture.missed() > 0 {
+        eprintln!("{}: the last {} packets are missing", path.display(), capture.missed());
+    }
     Ok(())
 }
 
@@ -189,7 +205,7 @@ mod tests {
             (Path::new("no/such/out.wav"), Some("there is no folder no/such")),
             (&here, Some("expected a file, found a folder")),
         ] {
-            let said = can_be_written(path).err().map(|error| error.to_string());
+            let said = can_be_written("--record", path).err().map(|error| error.to_string());
             let same = match (&said, expected) {
                 (Some(said), Some(expected)) => said.ends_with(expected),
                 (said, expected) => said.is_none() && expected.is_none(),

@@ -1,12 +1,17 @@
 //! The socket of one call: paces the talker, feeds the listener.
 
-use std::io;
-use std::time::Duration;
+use std::io::{self, IoSliceMut};
+use std::os::fd::AsRawFd;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg, setsockopt, sockopt};
+use nix::sys::time::TimeSpec;
+use tokio::io::Interest;
 use tokio::net::UdpSocket;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
+use crate::capture::Capture;
 use crate::media::{Heard, Listener, Talker};
 use crate::network::{Network, Profile};
 
@@ -24,6 +29,8 @@ pub struct Stream {
     pub listener: Listener,
     /// What lies between the talker and the socket.
     pub network: Profile,
+    /// Where packets are kept, if they are.
+    pub capture: Option<Capture>,
     /// How long to go on listening after everything was said.
     pub tail: Duration,
     /// When to hang up at the latest.
@@ -37,6 +44,8 @@ pub struct StreamEnd {
     pub heard: Heard,
     /// What was heard, at the codec's rate, from the start of talking on.
     pub recording: Vec<i16>,
+    /// The packets, if they were kept.
+    pub capture: Option<Capture>,
     /// Packets we made.
     pub sent: u64,
     /// Packets our own bad network lost.
@@ -52,6 +61,7 @@ impl Stream {
     /// Talks and listens until everything was said (and the tail is over), the limit is reached or
     /// `hung_up` is cancelled.
     pub async fn run(mut self, hung_up: CancellationToken) -> io::Result<StreamEnd> {
+        setsockopt(&self.socket, sockopt::ReceiveTimestampns, &true)?;
         let start = Instant::now();
         let frame = FRAME.mul_f64(1.0 - f64::from(self.network.drift_ppm) * 1e-6);
         let mut network = Network::new(self.network);
@@ -77,8 +87,8 @@ impl Stream {
             let wake = network.next_arrival().map_or(frame * sent, |at| at.min(frame * sent));
             tokio::select! {
                 () = hung_up.cancelled() => break,
-                received = self.socket.recv(&mut buffer) => match received {
-                    Ok(len) => self.listener.receive(start.elapsed(), &buffer[..len]),
+                received = receive(&self.socket, &mut buffer) => match received {
+                    Ok((len, at)) => self.take(start.elapsed(), at, &buffer[..len]),
                     Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {}
                     Err(error) => return Err(error),
                 },
@@ -89,6 +99,7 @@ impl Stream {
         Ok(StreamEnd {
             heard,
             recording,
+            capture: self.capture,
             sent: u64::from(sent),
             lost_on_purpose: network.lost(),
             duration: start.elapsed(),
@@ -96,11 +107,37 @@ impl Stream {
         })
     }
 
+    fn take(&mut self, since_start: Duration, at: SystemTime, datagram: &[u8]) {
+        if let Some(capture) = &mut self.capture {
+            capture.received(at, datagram);
+        }
+        self.listener.receive(since_start, datagram);
+    }
+
     /// A peer that closed its port answers by ICMP; the call's own signalling decides about that.
-    async fn send(&self, datagram: &[u8]) -> io::Result<()> {
+    async fn send(&mut self, datagram: &[u8]) -> io::Result<()> {
+        if let Some(capture) = &mut self.capture {
+            capture.sent(datagram);
+        }
         match self.socket.send(datagram).await {
             Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => Ok(()),
             other => other.map(|_| ()),
         }
     }
+}
+
+/// A datagram's length, and when the kernel had it: this machine may get round to us later.
+async fn receive(socket: &UdpSocket, buffer: &mut [u8]) -> io::Result<(usize, SystemTime)> {
+    let receive = || {
+        let mut parts = [IoSliceMut::new(buffer)];
+        let mut space = nix::cmsg_space!(TimeSpec);
+        let flags = MsgFlags::empty();
+        let message = recvmsg::<()>(socket.as_raw_fd(), &mut parts, Some(&mut space), flags)?;
+        let stamp = message.cmsgs()?.find_map(|control| match control {
+            ControlMessageOwned::ScmTimestampns(at) => Some(UNIX_EPOCH + at.into()),
+            _ => None,
+        });
+        Ok((message.bytes, stamp.unwrap_or_else(SystemTime::now)))
+    };
+    socket.async_io(Interest::READABLE, receive).await
 }
