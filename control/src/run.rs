@@ -119,6 +119,7 @@ impl Worker {
             tracing::error!("calls did not end within {} s", CLOSE_LIMIT.as_secs());
             self.calls.give_up().await;
         }
+        self.calls.leave_brains().await;
         self.sip.stop().await;
         let delivered = async { tokio::join!(self.outbox.idle(), self.spool.idle()) };
         if tokio::time::timeout(DELIVER_LIMIT, delivered).await.is_err() {

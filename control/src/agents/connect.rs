@@ -1,19 +1,19 @@
-//! Opening a brain's socket: DNS, TCP, TLS, upgrade, all by one deadline, on a thread that may block.
+//! Opening a brain's socket: TCP, TLS, upgrade, all by one deadline, on a thread that may block.
 
-use std::io::ErrorKind;
-use std::net::{TcpStream, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use tungstenite::WebSocket;
 use tungstenite::client::IntoClientRequest;
 use tungstenite::handshake::client::Request;
 use tungstenite::http::{HeaderName, HeaderValue, Uri};
 use tungstenite::protocol::WebSocketConfig;
-use tungstenite::{Error, HandshakeError, WebSocket};
 
 use super::stream::{Stream, Wire};
+use super::upgrade::upgrade;
 
 /// A brain's socket.
 pub(super) type Socket = WebSocket<Stream>;
@@ -63,6 +63,11 @@ impl Address {
         Ok(Self { uri, host, port, tls, headers })
     }
 
+    /// Its name, or IP address.
+    pub(super) fn host(&self) -> &str {
+        self.host.trim_matches(['[', ']'])
+    }
+
     fn request(&self, subprotocol: Option<&'static str>) -> Result<Request, String> {
         let mut request = self.uri.clone().into_client_request().map_err(|e| e.to_string())?;
         let headers = request.headers_mut();
@@ -91,57 +96,44 @@ fn header(name: &str, value: &serde_json::Value) -> Result<(HeaderName, HeaderVa
     Ok((known, value))
 }
 
-/// Opens it, or says in words why not.
+/// Opens it at one of the addresses that its name has, or says in words why not.
 pub(super) fn connect(
     address: &Address,
+    at: &[IpAddr],
     subprotocol: Option<&'static str>,
-    limit: Duration,
+    deadline: Instant,
 ) -> Result<Socket, String> {
-    connect_trusting(trust, address, subprotocol, limit)
+    connect_trusting(trust, address, at, subprotocol, deadline)
 }
 
 /// `trust` says whose certificates are good.
 fn connect_trusting(
     trust: impl FnOnce() -> Result<Arc<ClientConfig>, String>,
     address: &Address,
+    at: &[IpAddr],
     subprotocol: Option<&'static str>,
-    limit: Duration,
+    deadline: Instant,
 ) -> Result<Socket, String> {
-    let deadline = Instant::now() + limit;
-    let tcp = reach(address, deadline)?;
+    let tcp = reach(at, address.port, deadline)?;
     let wire = Wire::new(tcp, deadline);
     let stream = match address.tls {
         false => Stream::Plain(wire),
         true => {
-            let name = address.host.trim_matches(['[', ']']).to_owned();
-            let name = ServerName::try_from(name).map_err(|error| error.to_string())?;
+            let name = ServerName::try_from(address.host().to_owned())
+                .map_err(|error| error.to_string())?;
             let tls = ClientConnection::new(trust()?, name).map_err(|error| error.to_string())?;
             Stream::Tls(Box::new(StreamOwned::new(tls, wire)))
         }
     };
     let request = address.request(subprotocol)?;
-    let (mut socket, response) =
-        tungstenite::client::client_with_config(request, stream, Some(limits())).map_err(
-            |error| match error {
-                HandshakeError::Failure(error) => explain(error),
-                HandshakeError::Interrupted(_) => "no answer to the upgrade in time".into(),
-            },
-        )?;
-    let agreed = response.headers().get("sec-websocket-protocol");
-    if let (Some(wanted), Some(found)) = (subprotocol, agreed)
-        && found.as_bytes() != wanted.as_bytes()
-    {
-        return Err(format!("expected the subprotocol {wanted}, found {found:?}"));
-    }
+    let mut socket = upgrade(stream, request, limits())?;
     socket.get_mut().opened().map_err(|error| error.to_string())?;
     Ok(socket)
 }
 
-fn reach(address: &Address, deadline: Instant) -> Result<TcpStream, String> {
-    let host = address.host.trim_matches(['[', ']']);
-    let found = (host, address.port).to_socket_addrs().map_err(|error| error.to_string())?;
+fn reach(at: &[IpAddr], port: u16, deadline: Instant) -> Result<TcpStream, String> {
     let mut why = "its name has no address".to_owned();
-    for to in found {
+    for to in at.iter().map(|&ip| SocketAddr::new(ip, port)) {
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
             return Err("no connection in time".into());
@@ -181,18 +173,6 @@ fn trusting(roots: RootCertStore) -> Result<Arc<ClientConfig>, String> {
         .with_root_certificates(roots)
         .with_no_client_auth();
     Ok(Arc::new(config))
-}
-
-fn explain(error: Error) -> String {
-    match error {
-        Error::Http(response) => {
-            format!("expected 101 Switching Protocols, found {}", response.status())
-        }
-        Error::Io(error) if matches!(error.kind(), ErrorKind::TimedOut | ErrorKind::WouldBlock) => {
-            "no answer to the upgrade in time".into()
-        }
-        error => error.to_string(),
-    }
 }
 
 fn limits() -> WebSocketConfig {

@@ -11,12 +11,15 @@ use std::time::{Duration, Instant};
 use mio::event::Event;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
+use tungstenite::protocol::CloseFrame;
 use vox_call::pipeline::AgentLine;
 use vox_engine::AgentsBell;
 
 use super::connect::{self, Socket};
 use super::counts::Counts;
 use super::dialect::Stop;
+use super::leaving::Leaving;
+use super::names::Names;
 use super::session::{Session, Wants};
 use super::{AgentNews, Asked};
 
@@ -31,8 +34,8 @@ pub(super) enum Order {
     Live(u64, Box<AgentLine>, &'static str),
     /// To be passed on.
     Tell(u64, AgentNews),
-    /// Its call is over.
-    Leave(u64),
+    /// Its call is over, for this reason.
+    Leave(u64, Stop),
     /// The worker stops.
     Stop,
 }
@@ -47,7 +50,10 @@ pub(super) struct Hub {
     back: Sender<Order>,
     asked: tokio::sync::mpsc::Sender<Asked>,
     runtime: tokio::runtime::Handle,
+    names: Names,
     sessions: HashMap<u64, Session>,
+    /// Sockets that nothing more is said over.
+    leaving: Vec<Leaving>,
     counts: Arc<Counts>,
     stopping: bool,
 }
@@ -65,7 +71,7 @@ impl Hub {
         let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
         let fd = bell.as_fd().as_raw_fd();
         poll.registry().register(&mut SourceFd(&fd), BELL, Interest::READABLE)?;
-        let sessions = HashMap::new();
+        let names = Names::new(runtime.clone());
         Ok(Self {
             poll,
             waker,
@@ -74,7 +80,9 @@ impl Hub {
             back,
             asked,
             runtime,
-            sessions,
+            names,
+            sessions: HashMap::new(),
+            leaving: vec![],
             counts,
             stopping: false,
         })
@@ -107,14 +115,28 @@ impl Hub {
             std::thread::sleep(next.saturating_duration_since(Instant::now()));
             last = Instant::now();
         }
-        for session in self.sessions.values_mut() {
-            session.stop(Stop::WorkerStopped);
+        self.leave_all();
+    }
+
+    /// Says goodbye to whoever is left, and waits until all have heard it; that takes no longer than
+    /// one of them may.
+    fn leave_all(&mut self) {
+        let now = Instant::now();
+        let sessions = self.sessions.values_mut();
+        self.leaving.extend(sessions.filter_map(|it| it.stop(Stop::WorkerStopped, now)));
+        while !self.leaving.is_empty() {
+            self.leave(Instant::now());
+            std::thread::sleep(BATCH);
         }
+    }
+
+    fn leave(&mut self, now: Instant) {
+        self.leaving.retain_mut(|leaving| !leaving.is_over(now));
     }
 
     /// How long nothing may happen.
     fn idle(&self) -> Option<Duration> {
-        (!self.sessions.is_empty()).then_some(LOOK)
+        (!self.sessions.is_empty() || !self.leaving.is_empty()).then_some(LOOK)
     }
 
     fn happened(&mut self, event: &Event) {
@@ -147,7 +169,9 @@ impl Hub {
                 self.sessions.insert(id, *session);
             }
             Order::Connected(id, socket) => {
-                let Some(session) = self.sessions.get_mut(&id) else { return };
+                let Some(session) = self.sessions.get_mut(&id) else {
+                    return self.turn_away(socket);
+                };
                 if let Ok(socket) = &socket {
                     let fd = socket.get_ref().as_raw_fd();
                     let token = Token((id + FIRST) as usize);
@@ -170,20 +194,28 @@ impl Hub {
                     session.tell(&news);
                 }
             }
-            Order::Leave(id) => {
-                if let Some(mut session) = self.sessions.remove(&id) {
-                    session.stop(Stop::CallEnded);
-                }
+            Order::Leave(id, why) => {
+                let session = self.sessions.remove(&id);
+                let now = Instant::now();
+                self.leaving.extend(session.and_then(|mut session| session.stop(why, now)));
             }
             Order::Stop => self.stopping = true,
         }
+    }
+
+    /// The call was over before its brain was there.
+    fn turn_away(&mut self, socket: Result<Box<Socket>, String>) {
+        let Ok(mut socket) = socket else { return };
+        // It is closed so or so.
+        let _ = socket.close(Some(CloseFrame { code: 1_000.into(), reason: "".into() }));
+        self.leaving.push(Leaving::new(*socket, Instant::now()));
     }
 
     /// Every session's turn.
     fn serve(&mut self, now: Instant) {
         let mut again = vec![];
         for session in self.sessions.values_mut() {
-            let turn = AssertUnwindSafe(|| session.serve(now, &self.asked));
+            let turn = AssertUnwindSafe(|| session.serve(now, &self.asked, &mut self.leaving));
             match catch_unwind(turn) {
                 Ok(Some(Wants::Connection(pause))) => again.push((session.id(), pause)),
                 Ok(None) => {}
@@ -196,26 +228,29 @@ impl Hub {
                 self.connect(session, pause);
             }
         }
+        self.leave(now);
     }
 
-    /// On a thread that may block.
+    /// On threads that may block, all by one deadline.
     fn connect(&self, session: &Session, pause: Duration) {
         let (id, plan) = (session.id(), session.plan().clone());
         let subprotocol = session.subprotocol();
         let (back, waker) = (self.back.clone(), self.waker.clone());
         self.counts.connecting();
-        let runtime = self.runtime.clone();
-        let connect = move || {
-            let socket = connect::connect(&plan.address, subprotocol, plan.limits.connect);
-            // The thread is gone when the worker stops.
-            if back.send(Order::Connected(id, socket.map(Box::new))).is_ok() {
-                let _ = waker.wake();
-            }
-        };
+        let (names, runtime) = (self.names.clone(), self.runtime.clone());
         // Waiting holds no thread: many brains may be away at once.
         self.runtime.spawn(async move {
             tokio::time::sleep(pause).await;
-            runtime.spawn_blocking(connect);
+            let deadline = Instant::now() + plan.limits.connect;
+            let found = names.find(plan.address.host(), deadline).await;
+            runtime.spawn_blocking(move || {
+                let socket = found
+                    .and_then(|at| connect::connect(&plan.address, &at, subprotocol, deadline));
+                // The thread is gone when the worker stops.
+                if back.send(Order::Connected(id, socket.map(Box::new))).is_ok() {
+                    let _ = waker.wake();
+                }
+            });
         });
     }
 }

@@ -7,8 +7,8 @@
 //!
 //! Read in this order: `dialect` (the languages, sans-IO) → `session` (one call's brain, and what
 //! becomes of it when it is gone) → `up` (its open socket: audio, news, messages) → `hub` (the
-//! thread: one look at the sockets every 2 ms at most, however many there are) → `connect` and
-//! `stream` (TCP, TLS, upgrade).
+//! thread: one look at the sockets every 2 ms at most, however many there are) → `names`, `connect`,
+//! `stream` and `upgrade` (DNS, TCP, TLS, WebSocket) → `leaving` (the last words, and the end).
 //!
 //! What this module does not do: decide what a wish of the brain means for the call (`Asked` goes
 //! to [`Calls`](crate::calls::Calls)), sockets that are opened towards us.
@@ -17,13 +17,17 @@ mod connect;
 mod counts;
 pub(crate) mod dialect;
 mod hub;
+mod leaving;
+mod names;
 mod session;
 mod stream;
 mod up;
+mod upgrade;
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -34,7 +38,7 @@ use vox_engine::AgentsBell;
 
 pub use connect::Address;
 pub use counts::Counts;
-pub(crate) use dialect::{Act, StartFacts};
+pub(crate) use dialect::{Act, StartFacts, Stop};
 
 use hub::{Hub, Order};
 use session::Session;
@@ -154,6 +158,7 @@ struct Inner {
     waker: Arc<mio::Waker>,
     ids: AtomicU64,
     counts: Arc<Counts>,
+    thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Agents {
@@ -167,9 +172,20 @@ impl Agents {
         let (orders, taken) = std::sync::mpsc::channel();
         let hub = Hub::new(bell, taken, orders.clone(), asked, runtime, counts.clone())?;
         let waker = hub.waker();
-        std::thread::Builder::new().name("vox-agents".into()).spawn(move || hub.run())?;
+        let thread = std::thread::Builder::new().name("vox-agents".into());
+        let thread = Mutex::new(Some(thread.spawn(move || hub.run())?));
         let ids = AtomicU64::new(0);
-        Ok(Self(Arc::new(Inner { orders, waker, ids, counts })))
+        Ok(Self(Arc::new(Inner { orders, waker, ids, counts, thread })))
+    }
+
+    /// Says goodbye to brains that are left and ends the thread. Blocks until all of them, those of
+    /// calls that ended just now among them, have heard the last words, for 2 s at most.
+    pub(crate) fn stop(&self) {
+        self.order(Order::Stop);
+        let thread = self.0.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if thread.is_some_and(|thread| thread.join().is_err()) {
+            tracing::error!("the brains' thread fell over");
+        }
     }
 
     /// Opens a brain's socket for `call`, which may still ring.
@@ -178,7 +194,7 @@ impl Agents {
         let session = Session::new(id, call, plan.clone(), facts, self.0.counts.clone());
         let said = session.said();
         self.order(Order::Open(Box::new(session)));
-        AgentHandle { id, agents: self.clone(), said }
+        AgentHandle { id, agents: self.clone(), said, why: Stop::CallEnded }
     }
 
     /// What all of them counted.
@@ -207,9 +223,15 @@ pub(crate) struct AgentHandle {
     id: u64,
     agents: Agents,
     said: Arc<AtomicU64>,
+    why: Stop,
 }
 
 impl AgentHandle {
+    /// Says goodbye, and why.
+    pub(crate) fn leave(mut self, why: Stop) {
+        self.why = why;
+    }
+
     /// The call is answered with this codec.
     pub(crate) fn answered(&self, line: AgentLine, codec: &'static str) {
         self.agents.order(Order::Live(self.id, Box::new(line), codec));
@@ -228,6 +250,6 @@ impl AgentHandle {
 
 impl Drop for AgentHandle {
     fn drop(&mut self) {
-        self.agents.order(Order::Leave(self.id));
+        self.agents.order(Order::Leave(self.id, self.why));
     }
 }

@@ -13,6 +13,7 @@ use vox_call::pipeline::AgentLine;
 use super::connect::Socket;
 use super::counts::Counts;
 use super::dialect::{self, Dialect, News, Stop};
+use super::leaving::Leaving;
 use super::up::{End, Live, Up};
 use super::{AgentNews, Ask, Asked, SocketPlan, StartFacts};
 
@@ -175,36 +176,43 @@ impl Session {
         up.flush();
     }
 
-    /// Everything that there is to do now.
-    pub(super) fn serve(&mut self, now: Instant, asked: &mpsc::Sender<Asked>) -> Option<Wants> {
-        if let Some(why) = self.turn(now) {
-            self.lost(why);
+    /// Everything that there is to do now. A socket that is done with goes to `leaving`.
+    pub(super) fn serve(
+        &mut self,
+        now: Instant,
+        asked: &mpsc::Sender<Asked>,
+        leaving: &mut Vec<Leaving>,
+    ) -> Option<Wants> {
+        if let Some(end) = self.turn(now) {
+            self.over(end, now, leaving);
         }
         let wants = self.recover();
         self.announce(now);
         if let Some(live) = &self.live {
             self.said.store(live.line.played(), Ordering::Relaxed);
         }
+        // What control cannot take now waits for the next turn: how much a brain may ask is limited.
         while let Some(what) = self.asks.pop_front() {
-            if let Err(error) = asked.try_send(Asked { call: self.call, what }) {
-                // A brain that asks faster than control can do loses its wishes, not others theirs.
-                self.counts.wrong("too_many_acts");
-                tracing::debug!(call_id = self.call.0, "{error}");
+            match asked.try_reserve() {
+                Ok(place) => place.send(Asked { call: self.call, what }),
+                Err(_) => {
+                    self.asks.push_front(what);
+                    break;
+                }
             }
         }
         wants
     }
 
     /// Says goodbye.
-    pub(super) fn stop(&mut self, why: Stop) {
-        if let Link::Up(up) = &mut self.link {
-            if up.started {
-                self.dialect.stop(why, &mut up.mail(&self.counts));
-            }
-            let code = if why == Stop::WorkerStopped { 1_001 } else { 1_000 };
-            up.close(code, "");
+    pub(super) fn stop(&mut self, why: Stop, now: Instant) -> Option<Leaving> {
+        let Link::Up(mut up) = std::mem::replace(&mut self.link, Link::Gone) else { return None };
+        if up.started {
+            self.dialect.stop(why, &mut up.mail(&self.counts));
         }
-        self.link = Link::Gone;
+        let code = if why == Stop::WorkerStopped { 1_001 } else { 1_000 };
+        up.close(code, "");
+        Some(up.leave(now))
     }
 
     fn start(&mut self) {
@@ -219,8 +227,8 @@ impl Session {
         }
     }
 
-    /// One turn; why the socket is lost, when it is.
-    fn turn(&mut self, now: Instant) -> Option<String> {
+    /// One turn; how the connection ends, when it does.
+    fn turn(&mut self, now: Instant) -> Option<End> {
         let Link::Up(up) = &mut self.link else {
             if let Some(live) = &mut self.live {
                 let lost = &self.counts.lost_frames;
@@ -240,24 +248,33 @@ impl Session {
         }
         let read =
             up.read(now, self.live.as_mut(), &mut *self.dialect, &self.counts, &mut self.asks);
-        match read {
-            Ok(()) => {}
-            Err(End::Left) => {
-                self.asks.push_back(Ask::Left);
-                self.link = Link::Gone;
-                return None;
-            }
-            Err(End::Failed(why)) => {
-                self.lost = self.plan.limits.reconnects;
-                return Some(why);
-            }
-            Err(End::Lost(why)) => return Some(why),
+        if let Err(end) = read {
+            return Some(end);
         }
         if now.saturating_duration_since(up.opened_at) >= PROVEN {
             self.lost = 0;
         }
         up.flush();
-        up.watch(now, self.plan.limits.idle)
+        up.watch(now, self.plan.limits.idle).map(End::Lost)
+    }
+
+    /// The connection has ended, for us or for the brain.
+    fn over(&mut self, end: End, now: Instant, leaving: &mut Vec<Leaving>) {
+        if let Link::Up(mut up) = std::mem::replace(&mut self.link, Link::Gone) {
+            if matches!(end, End::Failed(_)) {
+                // Unless it was closed with a better reason.
+                up.close(1_000, "");
+            }
+            leaving.push(up.leave(now));
+        }
+        match end {
+            End::Left => self.asks.push_back(Ask::Left),
+            End::Failed(why) => {
+                self.lost = self.plan.limits.reconnects;
+                self.lost(why);
+            }
+            End::Lost(why) => self.lost(why),
+        }
     }
 
     /// Says when what is to be said before a transfer has been heard: the brain has begun, and then

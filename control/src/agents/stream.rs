@@ -82,10 +82,26 @@ impl Stream {
         self.wire().drained = false;
     }
 
-    /// Breaks the connection off.
-    pub(super) fn shut(&mut self) {
-        // It is on its way out anyway.
-        let _ = self.wire().tcp.shutdown(Shutdown::Both);
+    /// Nothing more is written. How the peer takes that is its affair.
+    pub(super) fn end(&mut self) {
+        if let Self::Tls(tls) = self {
+            tls.conn.send_close_notify();
+            let _ = tls.flush();
+        }
+        let _ = self.wire().tcp.shutdown(Shutdown::Write);
+    }
+
+    /// Throws away what has come, unlooked at; whether nothing more will.
+    pub(super) fn drain(&mut self) -> bool {
+        let mut waste = [0; WASTE_BYTES];
+        for _ in 0..WASTE_READS {
+            match self.wire().tcp.read(&mut waste) {
+                Ok(0) => return true,
+                Ok(_) => {}
+                Err(error) => return error.kind() != ErrorKind::WouldBlock,
+            }
+        }
+        false
     }
 
     fn wire(&mut self) -> &mut Wire {
@@ -129,3 +145,8 @@ impl AsRawFd for Stream {
         }
     }
 }
+
+/// Thrown away at a time,
+const WASTE_BYTES: usize = 4 << 10;
+/// and so often in one turn.
+const WASTE_READS: usize = 64;

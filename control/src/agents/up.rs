@@ -13,6 +13,7 @@ use vox_codecs::dsp::resample::Resampler;
 use super::connect::Socket;
 use super::counts::Counts;
 use super::dialect::{Dialect, Frame, News, Out, Wrong};
+use super::leaving::Leaving;
 use super::{Act, Ask};
 
 /// An open socket.
@@ -36,6 +37,9 @@ pub(super) struct Up {
     /// Audio of the first `Say` in `todo`, at the call's rate.
     say: Vec<i16>,
     wrong: u32,
+    /// What the brain may still ask of its call at `asked_at`.
+    asks_left: f64,
+    asked_at: Instant,
 }
 
 /// An answered call.
@@ -82,6 +86,8 @@ impl Up {
             todo: VecDeque::new(),
             say: vec![],
             wrong: 0,
+            asks_left: ASKS_AT_ONCE,
+            asked_at: now,
         }
     }
 
@@ -184,7 +190,7 @@ impl Up {
         asks: &mut VecDeque<Ask>,
     ) -> Result<(), End> {
         for _ in 0..MESSAGES_AT_ONCE {
-            self.work_off(live.as_deref_mut(), counts, asks)?;
+            self.work_off(now, live.as_deref_mut(), counts, asks)?;
             if !self.todo.is_empty() || !self.readable {
                 return Ok(());
             }
@@ -226,6 +232,7 @@ impl Up {
     /// Does what the brain wants, in order, until something has to wait.
     fn work_off(
         &mut self,
+        now: Instant,
         mut live: Option<&mut Live>,
         counts: &Counts,
         asks: &mut VecDeque<Ask>,
@@ -256,10 +263,21 @@ impl Up {
                 }
                 (Act::Clear | Act::Mark(_), None) => {}
                 (Act::Fail(why), _) => return Err(End::Failed(why)),
-                (act, _) => asks.push_back(Ask::Act(act)),
+                (act, _) if self.may_ask(now) => asks.push_back(Ask::Act(act)),
+                _ => self.wrong(TOO_MANY_ACTS, counts)?,
             }
         }
         Ok(())
+    }
+
+    /// Whether the brain may ask for one thing more: a number at once, then so many a second.
+    fn may_ask(&mut self, now: Instant) -> bool {
+        let since = now.saturating_duration_since(self.asked_at).as_secs_f64();
+        self.asks_left = (self.asks_left + since * ASKS_PER_SECOND).min(ASKS_AT_ONCE);
+        self.asked_at = now;
+        let may = self.asks_left >= 1.0;
+        self.asks_left -= f64::from(u8::from(may));
+        may
     }
 
     /// A message that cannot be used: counted; too many of them, or a bad one, end the socket.
@@ -316,12 +334,13 @@ impl Up {
 
     pub(super) fn close(&mut self, code: u16, reason: &'static str) {
         let frame = CloseFrame { code: code.into(), reason: reason.into() };
-        // Both for the peer's sake only: it may be gone, or not read.
+        // For the peer's sake only: it may be gone, or have closed before.
         let _ = self.socket.close(Some(frame));
-        let _ = self.socket.flush();
-        if code != 1_000 {
-            self.socket.get_mut().shut();
-        }
+    }
+
+    /// Nothing more is said.
+    pub(super) fn leave(self, now: Instant) -> Leaving {
+        Leaving::new(self.socket, now)
     }
 }
 
@@ -408,3 +427,8 @@ const WAITING_FRAMES: usize = 50;
 const MESSAGES_AT_ONCE: usize = 64;
 /// Messages that cannot be used before a brain is broken.
 const WRONG_MAX: u32 = 100;
+/// What a brain may ask of its call besides to be heard,
+const ASKS_AT_ONCE: f64 = 100.0;
+/// and again after it has.
+const ASKS_PER_SECOND: f64 = 20.0;
+const TOO_MANY_ACTS: Wrong = Wrong { reason: "too_many_acts", close: None };

@@ -8,7 +8,9 @@ use vox_call::pipeline::{Agent, BargeIn, PortOptions, agent_port};
 use vox_call::{CallId, Digits, Reason};
 use vox_codecs::CodecKind;
 
+use super::journal::NOTES_BYTES_MAX;
 use super::silence::{RE_ENGAGEMENT, Watch};
+use super::table::Entry;
 use super::transfer::ANNOUNCEMENT;
 use super::{Calls, TransferRequest};
 use crate::agents::{Act, AgentNews, Ask, Asked, OnGone, SocketPlan, StartFacts};
@@ -116,7 +118,13 @@ impl Calls {
                 self.refused(call, "play", Err(why));
             }
             Act::Play(file) => self.prompt(call, file.into(), PROMPT, "play"),
-            Act::Note(facts) => self.note(call, "agent_note", facts.into()),
+            Act::Note(facts) => {
+                let facts = facts.into();
+                let note = |entry: &mut Entry| entry.journal.note("agent_note", facts);
+                let noted = self.0.table.with(call, note).unwrap_or(true);
+                let why = format!("a call's notes are {NOTES_BYTES_MAX} bytes at most, 500 in all");
+                self.refused(call, "note", if noted { Ok(()) } else { Err(why) });
+            }
             Act::Transfer { target, reason } => {
                 let begun = self.transfer(call, TransferRequest { target, reason });
                 self.refused(call, "transfer", begun);
@@ -160,7 +168,7 @@ impl Calls {
     fn refused(&self, call: CallId, act: &'static str, done: Result<(), String>) {
         let Err(why) = done else { return };
         self.0.table.with(call, |entry| {
-            entry.journal.write("agent_refused", json!({"act": act, "why": why}));
+            entry.journal.note("agent_refused", json!({"act": act, "why": why}));
             if let Some(agent) = &entry.agent {
                 agent.tell(AgentNews::Refused { act, why });
             }

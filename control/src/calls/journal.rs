@@ -13,12 +13,15 @@ pub(super) struct Journal {
     began: Instant,
     began_at: OffsetDateTime,
     events: Vec<CallEvent>,
+    /// Of what others had written down.
+    noted: usize,
+    noted_bytes: usize,
 }
 
 impl Journal {
     pub(super) fn begin() -> Self {
         let began_at = OffsetDateTime::now_utc();
-        Self { began: Instant::now(), began_at, events: Vec::new() }
+        Self { began: Instant::now(), began_at, events: Vec::new(), noted: 0, noted_bytes: 0 }
     }
 
     /// Writes down that `event` happens now. `facts` is a JSON object.
@@ -37,6 +40,18 @@ impl Journal {
             offset_ms: millis(offset),
             extra,
         });
+    }
+
+    /// Writes down what somebody else wants written, as long as they want little; whether it did.
+    pub(super) fn note(&mut self, event: &str, facts: Value) -> bool {
+        let bytes = facts.to_string().len();
+        if self.noted >= NOTES_MAX || self.noted_bytes + bytes > NOTES_BYTES_MAX {
+            return false;
+        }
+        self.noted += 1;
+        self.noted_bytes += bytes;
+        self.write(event, facts);
+        true
     }
 
     /// As in the events.
@@ -69,6 +84,10 @@ const TIMESTAMP: &[BorrowedFormatItem<'_>] =
 
 /// A call's digits and a few dozen others.
 const EVENTS_MAX: usize = 2_000;
+/// Of these, what a brain has written down,
+const NOTES_MAX: usize = 500;
+/// and its size as JSON.
+pub(super) const NOTES_BYTES_MAX: usize = 64 << 10;
 
 #[cfg(test)]
 mod tests {
@@ -95,5 +114,17 @@ mod tests {
             (events[0].event.as_str(), &events[0].extra["codec"]),
             ("answered", &"PCMU".into())
         );
+    }
+
+    #[test]
+    fn what_a_brain_has_written_down_is_bounded_and_leaves_room_for_the_rest() {
+        let large = Value::from_iter([("text", "x".repeat(NOTES_BYTES_MAX / 2))]);
+        for (facts, expected) in [(large, 1), (Value::Null, NOTES_MAX)] {
+            let mut journal = Journal::begin();
+            let noted = (0..EVENTS_MAX).filter(|_| journal.note("agent_note", facts.clone()));
+            assert_eq!(noted.count(), expected);
+            journal.write("caller_hung_up", Value::Null);
+            assert_eq!(journal.into_events().len(), expected + 1);
+        }
     }
 }

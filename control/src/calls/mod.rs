@@ -257,6 +257,13 @@ impl Calls {
         let _ = self.0.unfinished.subscribe().wait_for(|unfinished| *unfinished == 0).await;
     }
 
+    /// Ends the brains' thread, once their calls have ended. Resolves when the brains know.
+    pub async fn leave_brains(&self) {
+        let agents = self.0.agents.clone();
+        // One that fell over has said so.
+        let _ = tokio::task::spawn_blocking(move || agents.stop()).await;
+    }
+
     /// What brains' sockets have counted.
     pub fn agent_counts(&self) -> Arc<AgentCounts> {
         self.0.agents.counts()

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::json;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
-use vox_call::{CallId, DigitSource, Digits, Ending, Event};
+use vox_call::{CallId, DigitSource, Digits, Ending, Event, Reason};
 use vox_codecs::CodecKind;
 use vox_engine::{EngineEvent, Events, RecordingOptions};
 
@@ -18,7 +18,7 @@ use super::outcome::reason_name;
 use super::silence::{Watch, watch};
 use super::table::{Entry, Recording};
 use super::{Calls, RECORDED_LIMIT};
-use crate::agents::AgentNews;
+use crate::agents::{AgentNews, Stop};
 use crate::delivery::RecordingKey;
 
 /// Gives [`Events`] the descriptor that tokio asks for.
@@ -207,7 +207,12 @@ impl Calls {
     fn ended(&self, call: CallId, ending: Ending) {
         self.0.table.with(call, |entry| {
             entry.slot = None;
-            entry.agent = None;
+            if let Some(agent) = entry.agent.take() {
+                agent.leave(match ending.reason {
+                    Reason::WorkerStopped => Stop::WorkerStopped,
+                    _ => Stop::CallEnded,
+                });
+            }
             entry.journal.write(reason_name(ending.reason), json!({}));
             entry.ending = Some(ending);
             entry.tell_ended.send_replace(Some(ending.reason));

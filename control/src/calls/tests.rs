@@ -1,4 +1,5 @@
 mod attention;
+mod brains;
 
 use std::net::UdpSocket;
 use std::ops::RangeInclusive;

@@ -1,6 +1,7 @@
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::{ServerConfig, ServerConnection};
@@ -81,7 +82,8 @@ fn open_within(base: &str, authority: &[u8], limit: Duration) -> Result<Socket, 
     let address = Address::parse(&format!("{base}/secret?token=secret"), headers)?;
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from(authority)).map_err(|error| error.to_string())?;
-    connect_trusting(|| trusting(roots), &address, None, limit)
+    let at = [IpAddr::from([127, 0, 0, 1])];
+    connect_trusting(|| trusting(roots), &address, &at, None, Instant::now() + limit)
 }
 
 /// One connection; whether it became a WebSocket.
