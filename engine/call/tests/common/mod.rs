@@ -7,6 +7,7 @@ mod memory;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use vox_call::hearing::Vad;
 use vox_call::pipeline::{Agent, Tap};
 use vox_call::{
     Call, CallId, CallSetup, Command, Component, Direction, Ending, Event, Input, LegKey, Limits,
@@ -77,9 +78,18 @@ impl World {
     }
 
     pub(crate) fn open(&mut self, id: u64, limits: Limits, tap: Option<Box<Tap>>) -> CallId {
+        self.open_with(id, limits, tap, None)
+    }
+
+    pub(crate) fn open_with(
+        &mut self,
+        id: u64,
+        limits: Limits,
+        tap: Option<Box<Tap>>,
+        vad: Option<Box<Vad>>,
+    ) -> CallId {
         let call = CallId(id);
-        let setup =
-            CallSetup { call, limits, seed: id, cname: *b"0123456789abcdef", tap, vad: None };
+        let setup = CallSetup { call, limits, seed: id, cname: *b"0123456789abcdef", tap, vad };
         self.command(Command::Open(Call::new(setup)));
         call
     }
