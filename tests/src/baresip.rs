@@ -2,7 +2,7 @@
 
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 use crate::peers::{self, Process};
 use crate::wait_for;
-use crate::worker::free_port;
+use crate::worker::{files, free_port};
 
 /// A running baresip with one account, that says what a WAV holds.
 #[derive(Debug)]
@@ -22,7 +22,7 @@ pub struct Baresip {
     /// What it told that nobody waited for yet.
     events: Vec<Value>,
     _process: Process,
-    _directory: TempDir,
+    directory: TempDir,
 }
 
 impl Baresip {
@@ -32,6 +32,14 @@ impl Baresip {
     /// # Panics
     /// When it does not answer within 20 s.
     pub fn start(codec: &str, speech: &Path) -> Option<Self> {
+        Self::start_at(two_free_ports(), codec, speech)
+    }
+
+    /// The same at this port (see [`two_free_ports`]). It answers when it is called.
+    ///
+    /// # Panics
+    /// When it does not answer within 20 s.
+    pub fn start_at(sip: u16, codec: &str, speech: &Path) -> Option<Self> {
         let program = peers::find("baresip")?;
         let modules = Path::new("/usr/lib/baresip/modules");
         if !modules.is_dir() {
@@ -39,12 +47,13 @@ impl Baresip {
             return None;
         }
         let directory = TempDir::new().expect("a temporary directory");
-        let (sip, control) = (two_free_ports(), free_port());
+        let control = free_port();
         let write = |name: &str, text: String| {
             std::fs::write(directory.path().join(name), text).expect("baresip's configuration");
         };
         write("config", config(modules, sip, control, speech, directory.path()));
-        let account = format!("<sip:al@127.0.0.1:{sip}>;regint=0;audio_codecs={codec}\n");
+        let account =
+            format!("<sip:al@127.0.0.1:{sip}>;regint=0;answermode=auto;audio_codecs={codec}\n");
         write("accounts", account);
         write("contacts", String::new());
         let mut command = Command::new(program);
@@ -55,7 +64,7 @@ impl Baresip {
         let control = wait_for("baresip", Duration::from_secs(20), || TcpStream::connect(at).ok());
         control.set_read_timeout(Some(Duration::from_millis(100))).expect("a time limit");
         let (buffer, events) = (Vec::new(), Vec::new());
-        Some(Self { control, buffer, events, _process: process, _directory: directory })
+        Some(Self { control, buffer, events, _process: process, directory })
     }
 
     /// Runs one of baresip's commands: `dial`, `hold`, `resume`, `sndcode`, `hangup`.
@@ -68,6 +77,12 @@ impl Baresip {
         self.control.write_all(framed.as_bytes()).expect("baresip listens");
         let answer = self.wait(|message| message["response"] == true, command);
         assert_eq!(answer["ok"], true, "{command} {parameters}: {answer}");
+    }
+
+    /// The WAV of what it heard, once it has heard something; complete some time after the call.
+    pub fn heard(&self) -> Option<PathBuf> {
+        let files = files(self.directory.path(), "wav");
+        files.into_iter().find(|file| file.to_string_lossy().ends_with("-dec.wav"))
     }
 
     /// Waits for an event of this type; it is not seen again.
@@ -114,8 +129,8 @@ fn netstring(buffer: &[u8]) -> Option<(Value, usize)> {
     Some((serde_json::from_slice(text).expect("JSON from baresip"), end))
 }
 
-/// It takes the port above its own for TLS, whether that is wanted or not.
-fn two_free_ports() -> u16 {
+/// A port for a baresip: it takes the one above for TLS, whether that is wanted or not.
+pub fn two_free_ports() -> u16 {
     loop {
         let port = free_port();
         let above = port.checked_add(1).map(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)));
@@ -126,21 +141,20 @@ fn two_free_ports() -> u16 {
 }
 
 fn config(modules: &Path, sip: u16, control: u16, speech: &Path, directory: &Path) -> String {
-    let (speech, heard) = (speech.display(), directory.join("heard.wav"));
+    let (speech, directory) = (speech.display(), directory.display());
     format!(
         "poll_method epoll\n\
          net_interface 127.0.0.1\n\
          sip_listen 127.0.0.1:{sip}\n\
          ctrl_tcp_listen 127.0.0.1:{control}\n\
          audio_source aufile,{speech}\n\
-         audio_player aufile,{}\n\
-         audio_alert aufile,{}\n\
+         audio_player aufile,{directory}/played.wav\n\
+         audio_alert aufile,{directory}/alert.wav\n\
+         snd_path {directory}\n\
          module_path {}\n\
          module g711.so\nmodule g722.so\nmodule opus.so\nmodule aufile.so\nmodule auconv.so\n\
-         module auresamp.so\n\
+         module auresamp.so\nmodule sndfile.so\n\
          module_app account.so\nmodule_app menu.so\nmodule_app ctrl_tcp.so\n",
-        heard.display(),
-        directory.join("alert.wav").display(),
         modules.display(),
     )
 }

@@ -6,6 +6,7 @@
 //! - [`caller`]: runs `vox call`.
 //! - [`capture`]: reads its packet captures.
 //! - [`peers`]: SIPp, baresip, MinIO and friends: found, or loudly missed.
+//! - [`sipp`]: SIPp, by scenarios put together from steps.
 //! - [`pipecat`]: Pipecat's pipelines and serializers, from PyPI.
 //! - [`ears`]: speech to say, and PESQ and correlation to judge what came back.
 //! - [`voices`]: recorded speech in pieces that are known to the sample.
@@ -21,6 +22,7 @@ pub mod capture;
 pub mod ears;
 pub mod peers;
 pub mod pipecat;
+pub mod sipp;
 pub mod stalls;
 pub mod voices;
 pub mod worker;

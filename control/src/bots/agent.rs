@@ -8,6 +8,8 @@ use crate::agents::{Address, OnGone, SocketLimits, SocketPlan};
 /// What a call needs to build its bot's agent.
 #[derive(Debug, Clone, PartialEq)]
 pub enum AgentPlan {
+    /// Says nothing.
+    Silent,
     /// Gives back what the caller said.
     Echo,
     /// A steady sine.
@@ -62,7 +64,7 @@ impl AgentPlan {
                 OnGone::Apologise(file) => Some(file),
                 OnGone::HangUp | OnGone::GoOn => None,
             },
-            Self::Echo | Self::Tone { .. } => None,
+            Self::Silent | Self::Echo | Self::Tone { .. } => None,
         }
     }
 }

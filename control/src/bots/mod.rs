@@ -88,10 +88,19 @@ impl Bots {
         let re_engagement = ReEngagement::of(bot).map_err(OpenError::BadBot)?;
         let mut others = re_engagement.map(|it| it.files).unwrap_or_default();
         others.extend(bot.pre_transfer_file.iter().map(Into::into));
+        let usable = bot.transfer_targets.iter().filter(|target| target.enabled);
+        others
+            .extend(usable.filter_map(|target| target.consultation_file.as_ref()).map(Into::into));
         for file in others {
             self.prompts.check(&self.base_dir().join(file)).await.map_err(OpenError::BadBot)?;
         }
         Ok(plan)
+    }
+
+    /// An agent that plays this again and again; silence without one.
+    pub fn looping(&self, file: Option<&str>) -> AgentPlan {
+        let file = file.map(|file| self.base_dir().join(file));
+        file.map_or(AgentPlan::Silent, |file| AgentPlan::Play { file, repeat: true })
     }
 
     /// A recording at `rate_hz`; relative files lie where the bots' own do.
@@ -102,6 +111,7 @@ impl Bots {
     /// The agent, for audio at `rate_hz`. A brain over a WebSocket is no agent of the engine's own.
     pub async fn build(&self, plan: &AgentPlan, rate_hz: u32) -> Result<Agent, String> {
         Ok(match plan {
+            AgentPlan::Silent => Agent::silent(),
             AgentPlan::Echo => Agent::echo(),
             AgentPlan::Socket(_) => Agent::silent(),
             AgentPlan::Tone { frequency_hz } => Agent::tone(rate_hz, *frequency_hz),

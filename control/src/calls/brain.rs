@@ -125,8 +125,8 @@ impl Calls {
                 let why = format!("a call's notes are {NOTES_BYTES_MAX} bytes at most, 500 in all");
                 self.refused(call, "note", if noted { Ok(()) } else { Err(why) });
             }
-            Act::Transfer { target, reason } => {
-                let begun = self.transfer(call, TransferRequest { target, reason });
+            Act::Transfer { target, reason, mode } => {
+                let begun = self.transfer(call, TransferRequest { target, reason, mode });
                 self.refused(call, "transfer", begun);
             }
             // The hub does these itself.

@@ -27,6 +27,33 @@ pub(super) struct Chosen {
     pub(super) destination: Destination,
     /// Id of the target, its label when it has none; `None` for a number of the brain's own.
     pub(super) target: Option<String>,
+    pub(super) mode: TransferMode,
+    /// What the target hears when it is called first.
+    pub(super) consultation_file: Option<String>,
+}
+
+/// How a caller is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum TransferMode {
+    /// Whoever is there, or not (RFC 5589 §6).
+    #[default]
+    Blind,
+    /// Once we have called the target and it has answered (RFC 5589 §7).
+    Attended,
+}
+
+impl TransferMode {
+    /// As configs and brains write it; `None` is for them to leave open.
+    pub(super) fn read(text: Option<&str>) -> Result<Option<Self>, String> {
+        match text.map(str::trim) {
+            None | Some("") => Ok(None),
+            Some("blind") => Ok(Some(Self::Blind)),
+            Some("attended") => Ok(Some(Self::Attended)),
+            Some(found) => {
+                Err(format!("mode: expected blind or attended, found \"{}\"", short(found)))
+            }
+        }
+    }
 }
 
 /// What `wanted` means for a bot with these targets; `None` is the default target. A bot that lists
@@ -60,7 +87,8 @@ pub(super) fn choose(targets: &[TransferTarget], wanted: Option<&str>) -> Result
         Some("tel") => tel_uri(wanted),
         _ => number(wanted),
     };
-    Ok(Chosen { destination: destination?, target: None })
+    let mode = TransferMode::default();
+    Ok(Chosen { destination: destination?, target: None, mode, consultation_file: None })
 }
 
 fn of(target: &TransferTarget) -> Result<Chosen, String> {
@@ -76,9 +104,14 @@ fn of(target: &TransferTarget) -> Result<Chosen, String> {
         )),
     };
     let name = if target.id.is_empty() { &target.label } else { &target.id };
-    let destination =
-        destination.map_err(|why| format!("transfer target \"{}\": {why}", short(name)))?;
-    Ok(Chosen { destination, target: Some(name.clone()) })
+    let wrong = |why| format!("transfer target \"{}\": {why}", short(name));
+    let mode = TransferMode::read(Some(&target.mode)).map_err(wrong)?.unwrap_or_default();
+    Ok(Chosen {
+        destination: destination.map_err(wrong)?,
+        target: Some(name.clone()),
+        mode,
+        consultation_file: target.consultation_file.clone(),
+    })
 }
 
 /// A user part that needs no escaping, and `#`.
@@ -157,6 +190,8 @@ mod tests {
             {"id": "off", "type": "extension", "value": "666", "enabled": false},
             {"id": "odd", "type": "pigeon", "value": "1", "enabled": true},
             {"id": "bad", "type": "sip_uri", "value": "sip:a@b?Replaces=x", "enabled": true},
+            {"id": "asked", "type": "extension", "value": "7", "enabled": true, "mode": "attended"},
+            {"id": "how", "type": "extension", "value": "8", "enabled": true, "mode": "loudly"},
         ]);
         serde_json::from_value(rows).unwrap()
     }
@@ -177,12 +212,18 @@ mod tests {
             (Some("666"), Err("is not enabled")),
             (Some("odd"), Err("found \"pigeon\"")),
             (Some("bad"), Err("without header fields")),
+            (Some("asked"), Ok(Number("7".into()))),
+            (Some("how"), Err("expected blind or attended, found \"loudly\"")),
             (Some("+900666"), Err("no transfer target")),
             (Some("sip:evil@h"), Err("no transfer target")),
         ];
         for (wanted, expected) in rows {
             match (choose(&targets(), *wanted), expected) {
-                (Ok(found), Ok(expected)) => assert_eq!(found.destination, *expected),
+                (Ok(found), Ok(expected)) => {
+                    assert_eq!(found.destination, *expected);
+                    let attended = found.mode == TransferMode::Attended;
+                    assert_eq!(attended, *wanted == Some("asked"), "{wanted:?}");
+                }
                 (Err(why), Err(expected)) => assert!(why.contains(expected), "{wanted:?}: {why}"),
                 (found, _) => panic!("{wanted:?}: {found:?}"),
             }

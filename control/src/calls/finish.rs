@@ -72,6 +72,9 @@ impl Calls {
             Recording::Complete(key, path) => self.hand_over(path).await.then_some(key),
         };
         self.say_ended(call, &entry.bot, &ending);
+        if entry.leg_of.is_some() {
+            return;
+        }
         let ended = Ended {
             reason: ending.reason,
             duration: ending.duration,
@@ -84,7 +87,7 @@ impl Calls {
             facts: entry.facts,
             bot: entry.bot,
         };
-        self.deliver(ended, Some(entry.note.open)).await;
+        self.deliver(ended, entry.note.map(|note| note.open)).await;
     }
 
     /// Whether there is a recording, here or in the store.

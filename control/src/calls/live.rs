@@ -6,7 +6,7 @@ use vox_call::{CallId, Digits, MediaSession, Reason};
 use vox_codecs::CodecKind;
 use vox_engine::Refused;
 
-use super::{Calls, Destination, Order};
+use super::{Calls, Destination, Order, TransferMode};
 use crate::bots::AgentPlan;
 
 /// A call that holds a slot and ports. The signalling side keeps it for as long as its dialog
@@ -18,7 +18,7 @@ pub struct LiveCall {
     pub(super) plan: AgentPlan,
     pub(super) calls: Calls,
     pub(super) ended: watch::Receiver<Option<Reason>>,
-    pub(super) orders: mpsc::Receiver<Destination>,
+    pub(super) orders: mpsc::Receiver<(Destination, TransferMode)>,
     /// Set by the first answer.
     pub(super) agent: OnceCell<()>,
 }
@@ -97,7 +97,7 @@ impl LiveCall {
         tokio::select! {
             biased;
             reason = ended => Order::Ended(reason),
-            Some(destination) = orders.recv() => Order::Transfer(destination),
+            Some((to, mode)) = orders.recv() => Order::Transfer { to, mode },
         }
     }
 
@@ -112,6 +112,12 @@ impl LiveCall {
     /// is how it was done, for the result.
     pub fn transferred(&self, method: &'static str, outcome: Result<(), String>) {
         self.calls.transferred(self.call, method, outcome);
+    }
+
+    /// A call of ours to whom this caller is to be handed to, for an attended transfer: see
+    /// [`Calls::consult`].
+    pub fn consult(&self) -> Result<Self, String> {
+        self.calls.consult(self.call)
     }
 
     /// The engine's id.

@@ -15,6 +15,7 @@ mod digits;
 mod finish;
 mod journal;
 mod latency;
+mod leg;
 mod live;
 mod note;
 mod outcome;
@@ -40,13 +41,13 @@ use crate::bots::{AgentPlan, Bots, NoConfig};
 use crate::delivery::{OpenCalls, Outbox, Spool};
 use crate::metrics::Counters;
 
-pub use destination::Destination;
+pub use destination::{Destination, TransferMode};
 pub use live::{AnswerError, BadDigits, LiveCall};
 pub use slots::{Refusal, Slot, Slots};
 pub use transfer::{Order, TransferRequest};
 pub use vox_contracts::CallDirection;
 
-use table::{Entry, Table};
+use table::{Ends, Entry, Table};
 
 /// The worker's calls. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -180,10 +181,22 @@ impl Calls {
                 return Err(self.never_opened(facts, bot, Some(note.open), error));
             }
         };
-        let (tell_ended, ended) = watch::channel(None);
-        let (tell_orders, orders) = mpsc::channel(1);
-        let entry = Entry::new(slot, facts, bot, note, tell_ended, tell_orders);
         let options = CallOptions { limits, recording: None, vad };
+        let (entry, ends) = Entry::new(slot, facts, bot, Some(note));
+        self.enter(entry, ends, options, plan).map_err(|(entry, error)| {
+            let open = entry.note.map(|note| note.open);
+            self.never_opened(entry.facts, entry.bot, open, error)
+        })
+    }
+
+    /// Opens a call in the engine and files it.
+    fn enter(
+        &self,
+        entry: Entry,
+        ends: Ends,
+        options: CallOptions,
+        plan: AgentPlan,
+    ) -> Result<LiveCall, (Box<Entry>, OpenError)> {
         // The table is locked meanwhile: no event can arrive before its call is there and counted.
         let opened = self.0.table.insert_with(entry, || {
             let opened = self.engine().open(options)?;
@@ -198,8 +211,8 @@ impl Calls {
                     rtp: opened.rtp,
                     plan,
                     calls: self.clone(),
-                    ended,
-                    orders,
+                    ended: ends.ended,
+                    orders: ends.orders,
                     agent: OnceCell::new(),
                 })
             }
@@ -208,7 +221,7 @@ impl Calls {
                     Refused::NoPorts => OpenError::NoPorts,
                     refused => OpenError::Refused(refused),
                 };
-                Err(self.never_opened(entry.facts, entry.bot, Some(entry.note.open), error))
+                Err((entry, error))
             }
         }
     }

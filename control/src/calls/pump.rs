@@ -113,7 +113,8 @@ impl Calls {
 
     /// Media was agreed, for the first time or again. The first time, gives what the bot presses.
     pub(super) fn answered(&self, call: CallId, codec: CodecKind, hears: bool) -> Option<Digits> {
-        self.0.table.with(call, |entry| {
+        let mut legs_call = None;
+        let digits = self.0.table.with(call, |entry| {
             let again = std::mem::replace(&mut entry.answered, true);
             if !again {
                 entry.rate_hz = codec.rate_hz();
@@ -128,6 +129,9 @@ impl Calls {
             if again {
                 return None;
             }
+            if let Some(of) = entry.leg_of {
+                legs_call = Some(of);
+            }
             tracing::info!(
                 call_id = call.0,
                 session_id = entry.bot.session_id,
@@ -139,7 +143,11 @@ impl Calls {
                 "call started"
             );
             entry.bot.digits_on_answer.as_deref().and_then(Digits::new)
-        })?
+        });
+        if let Some(of) = legs_call {
+            self.note(of, "consultation_answered", json!({"codec": codec.sdp_name()}));
+        }
+        digits.flatten()
     }
 
     /// Starts the recording the bot asks for. A call goes on without one that cannot be had.
@@ -149,7 +157,9 @@ impl Calls {
             if !wanted.enabled {
                 return;
             }
-            let Some((key, path)) = self.recording_place(&entry.note.recording_keys) else {
+            let Some((key, path)) =
+                entry.note.as_ref().and_then(|note| self.recording_place(&note.recording_keys))
+            else {
                 return;
             };
             let rate_hz = wanted.sample_rate.unwrap_or(rate_hz);
@@ -205,7 +215,7 @@ impl Calls {
 
     /// The slot is free from here on; the result follows when the recording is on disk.
     fn ended(&self, call: CallId, ending: Ending) {
-        self.0.table.with(call, |entry| {
+        let leg_of = self.0.table.with(call, |entry| {
             entry.slot = None;
             if let Some(agent) = entry.agent.take() {
                 agent.leave(match ending.reason {
@@ -216,7 +226,11 @@ impl Calls {
             entry.journal.write(reason_name(ending.reason), json!({}));
             entry.ending = Some(ending);
             entry.tell_ended.send_replace(Some(ending.reason));
+            entry.leg_of
         });
+        if let Some(of) = leg_of.flatten() {
+            self.note(of, "consultation_ended", json!({"why": reason_name(ending.reason)}));
+        }
         if !self.finish_if_complete(call) {
             let this = self.clone();
             tokio::spawn(async move {

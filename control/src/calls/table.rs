@@ -14,7 +14,7 @@ use super::journal::Journal;
 use super::note::Note;
 use super::silence::Watch;
 use super::transfer::{Transfer, TransferState};
-use super::{CallFacts, Destination, Slot};
+use super::{CallFacts, Destination, Slot, TransferMode};
 use crate::agents::{AgentHandle, OnGone};
 use crate::delivery::RecordingKey;
 
@@ -29,8 +29,10 @@ pub(super) struct Entry {
     pub(super) slot: Option<Slot>,
     pub(super) facts: CallFacts,
     pub(super) bot: BotConfig,
-    /// On disk for as long as there is no result.
-    pub(super) note: Note,
+    /// On disk for as long as there is no result; `None` for a leg.
+    pub(super) note: Option<Note>,
+    /// The call that this one is a leg of: what becomes of it is in that one's result.
+    pub(super) leg_of: Option<CallId>,
     pub(super) journal: Journal,
     pub(super) digits: DigitLog,
     pub(super) answered: bool,
@@ -50,10 +52,17 @@ pub(super) struct Entry {
     pub(super) responses: Vec<Response>,
     pub(super) tell_ended: watch::Sender<Option<Reason>>,
     /// To the caller's side; room for one, for there is one transfer at a time.
-    pub(super) orders: mpsc::Sender<Destination>,
+    pub(super) orders: mpsc::Sender<(Destination, TransferMode)>,
     pub(super) transfer: Option<Transfer>,
     /// Changes whenever audio of the bot is dropped unheard.
     pub(super) cuts: watch::Sender<()>,
+}
+
+/// What a call tells its signalling.
+#[derive(Debug)]
+pub(super) struct Ends {
+    pub(super) ended: watch::Receiver<Option<Reason>>,
+    pub(super) orders: mpsc::Receiver<(Destination, TransferMode)>,
 }
 
 /// How far a call's recording is.
@@ -68,19 +77,21 @@ pub(super) enum Recording {
 }
 
 impl Entry {
+    /// The entry of a call that is about to be opened, and what its signalling keeps.
     pub(super) fn new(
         slot: Slot,
         facts: CallFacts,
         bot: BotConfig,
-        note: Note,
-        tell_ended: watch::Sender<Option<Reason>>,
-        orders: mpsc::Sender<Destination>,
-    ) -> Self {
-        Self {
+        note: Option<Note>,
+    ) -> (Self, Ends) {
+        let (tell_ended, ended) = watch::channel(None);
+        let (tell_orders, orders) = mpsc::channel(1);
+        let entry = Self {
             slot: Some(slot),
             facts,
             bot,
             note,
+            leg_of: None,
             journal: Journal::begin(),
             digits: DigitLog::default(),
             answered: false,
@@ -93,10 +104,11 @@ impl Entry {
             ending: None,
             responses: Vec::new(),
             tell_ended,
-            orders,
+            orders: tell_orders,
             transfer: None,
             cuts: watch::Sender::new(()),
-        }
+        };
+        (entry, Ends { ended, orders })
     }
 
     /// Whether the result can be written.

@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 use vox_call::{CallId, Reason};
 use vox_contracts::BotConfig;
 
-use super::destination::{Chosen, choose};
+use super::destination::{Chosen, TransferMode, choose};
 use super::table::Entry;
 use super::{Calls, Destination};
 use crate::agents::AgentNews;
@@ -27,6 +27,8 @@ pub struct TransferRequest {
     pub target: Option<String>,
     /// In the brain's words, for the result.
     pub reason: Option<String>,
+    /// `blind` or `attended`; `None` is as the target says.
+    pub mode: Option<String>,
 }
 
 /// What the caller's side is to do.
@@ -36,13 +38,21 @@ pub enum Order {
     Ended(Reason),
     /// Send the caller there, then say what became of it
     /// ([`LiveCall::transferred`](super::LiveCall::transferred)).
-    Transfer(Destination),
+    Transfer {
+        /// There.
+        to: Destination,
+        /// How.
+        mode: TransferMode,
+    },
 }
 
 /// A call's transfer, the last one when there were several.
 #[derive(Debug)]
 pub(super) struct Transfer {
     pub(super) destination: Destination,
+    pub(super) mode: TransferMode,
+    /// What the target hears when it is called first.
+    pub(super) consultation_file: Option<String>,
     pub(super) target: Option<String>,
     pub(super) reason: Option<String>,
     /// How the caller's side did it.
@@ -166,7 +176,8 @@ impl Calls {
     fn order(&self, call: CallId) {
         let ordered = self.0.table.with(call, |entry| {
             let transfer = entry.transfer.as_ref().filter(|_| entry.ending.is_none())?;
-            Some(entry.orders.try_send(transfer.destination.clone()).is_ok())
+            let order = (transfer.destination.clone(), transfer.mode);
+            Some(entry.orders.try_send(order).is_ok())
         });
         if ordered.flatten() == Some(false) {
             self.transferred(call, "none", Err("the caller's side takes no transfer".into()));
@@ -184,13 +195,17 @@ fn begin(
     if entry.is_transferring() {
         return Err("another transfer is in progress".into());
     }
-    let Chosen { destination, target } =
+    let wanted = TransferMode::read(request.mode.as_deref())?;
+    let Chosen { destination, target, mode, consultation_file } =
         choose(&entry.bot.transfer_targets, request.target.as_deref())?;
+    let mode = wanted.unwrap_or(mode);
     let to = destination.to_string();
     entry.journal.write("transfer_requested", json!({"to": to, "target": target}));
     let announced = Arc::new(Notify::new());
     entry.transfer = Some(Transfer {
         destination,
+        mode,
+        consultation_file,
         target,
         reason: request.reason,
         method: None,

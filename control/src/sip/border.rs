@@ -37,6 +37,10 @@ pub trait Line: Send + Sync + 'static {
     fn next_order(&mut self) -> impl Future<Output = Order> + Send;
     /// See [`LiveCall::transferred`].
     fn transferred(&self, method: &'static str, outcome: Result<(), String>);
+    /// See [`LiveCall::consult`].
+    fn consult(&self) -> Result<Self, String>
+    where
+        Self: Sized;
 }
 
 impl Switchboard for Calls {
@@ -75,5 +79,9 @@ impl Line for LiveCall {
 
     fn transferred(&self, method: &'static str, outcome: Result<(), String>) {
         LiveCall::transferred(self, method, outcome);
+    }
+
+    fn consult(&self) -> Result<Self, String> {
+        LiveCall::consult(self)
     }
 }

@@ -1,3 +1,5 @@
+mod calling;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -13,29 +15,34 @@ use rsipstack::transaction::transaction::Transaction;
 use rsipstack::transaction::{make_via_branch, random_text};
 use rsipstack::transport::{SipAddr, SipConnection};
 
+use super::facts::unescape;
 use super::invite::cseq;
 use super::reply::{ALLOW, SDP};
 use super::transport::{Wire, local_ip_towards};
 use crate::calls::Destination;
+pub(super) use calling::Cancel;
 
-/// Our side of a dialog that a peer's INVITE opened (RFC 3261 §12).
+/// Our side of a dialog (RFC 3261 §12): one that a peer's INVITE opened, or that an INVITE of ours
+/// may open (`calling`).
 #[derive(Clone)]
 pub(super) struct Dialog {
     /// Call-ID and both tags.
     pub(super) id: DialogId,
     /// The highest CSeq of the peer so far.
     pub(super) remote_cseq: u32,
-    /// Where the peer's requests came from.
+    /// Where the peer's requests came from, or where our INVITE went.
     pub(super) peer: SocketAddr,
-    /// From of our requests: the INVITE's To with our tag.
+    /// From of our requests: the address that was called, or that calls, with our tag.
     local: String,
-    /// To of our requests: the INVITE's From.
+    /// To of our requests: the peer's address, with its tag once there is one.
     remote: String,
-    /// The INVITE's Record-Route, first hop first.
+    /// Record-Route, our first hop first.
     route_set: Vec<Uri>,
     record_route: Vec<Header>,
     remote_target: Uri,
     local_cseq: u32,
+    /// The user part of our address, with its `@`; empty when there is none.
+    user: String,
     /// Our own address, as the peer sees it.
     at: SocketAddr,
     /// Our Contact.
@@ -72,11 +79,12 @@ impl Dialog {
             local: format!("{to};tag={}", id.local_tag),
             remote: from.to_owned(),
             remote_cseq: cseq(invite),
-            route_set: route_set(invite),
+            route_set: route_set(&invite.headers),
             record_route: record_route(invite),
             remote_target: contact,
             local_cseq: 0,
             contact: format!("<sip:{user}{at}{parameter}>"),
+            user,
             at,
             _anchor: anchor.map(|anchor| anchor as Arc<dyn Send + Sync>),
             wire: wire.clone(),
@@ -144,27 +152,27 @@ impl Dialog {
 
     /// A BYE of ours, ready to be sent.
     pub(super) async fn bye(&mut self) -> rsipstack::Result<Transaction> {
-        self.prepare(Method::Bye, Vec::new()).await
+        self.prepare(Method::Bye, Vec::new(), Vec::new()).await
     }
 
-    /// A REFER of ours (RFC 3515), ready to be sent, and its CSeq.
+    /// A REFER of ours (RFC 3515), ready to be sent, and its CSeq. `refer_to` is the value of its
+    /// header field.
     pub(super) async fn refer(
         &mut self,
-        to: &Destination,
+        refer_to: String,
     ) -> rsipstack::Result<(Transaction, u32)> {
-        let refer_to = self.refer_to(to);
         let headers = vec![
             Header::ReferTo(refer_to.into()),
             // RFC 3892: whoever is called learns who sent the caller.
             Header::ReferredBy(self.contact.clone().into()),
             Header::Contact(self.contact.clone().into()),
         ];
-        let tx = self.prepare(Method::Refer, headers).await?;
+        let tx = self.prepare(Method::Refer, headers, Vec::new()).await?;
         Ok((tx, self.local_cseq))
     }
 
     /// Numbers are the peer's to resolve: it is asked for them at the address it gave us.
-    fn refer_to(&self, to: &Destination) -> String {
+    pub(super) fn refer_to(&self, to: &Destination) -> String {
         match to {
             Destination::Uri(uri) => format!("<{uri}>"),
             Destination::Number(number) => {
@@ -178,21 +186,29 @@ impl Dialog {
         &mut self,
         method: Method,
         headers: Vec<Header>,
+        body: Vec<u8>,
     ) -> rsipstack::Result<Transaction> {
         self.local_cseq += 1;
-        let next_hop = self.route_set.first().unwrap_or(&self.remote_target).clone();
-        let (transport, to) = self.resolve(&next_hop).await;
-        let connection = self.wire.connection(transport, to).await?;
-        let mut request = self.request(method, connection.transport());
+        let (connection, to) = self.next_hop().await?;
+        let mut request = self.request(method, self.local_cseq, connection.transport());
         headers.into_iter().for_each(|header| request.headers.push(header));
+        request.body = body;
         let key = TransactionKey::from_request(&request, TransactionRole::Client)?;
         let endpoint = self.wire.endpoint();
         let mut tx = Transaction::new_client(key, request, endpoint, Some(connection));
-        tx.destination = Some(SipAddr { r#type: Some(transport), addr: to.into() });
+        tx.destination = Some(to);
         Ok(tx)
     }
 
-    fn request(&self, method: Method, transport: Transport) -> Request {
+    /// Where our requests go.
+    async fn next_hop(&self) -> rsipstack::Result<(SipConnection, SipAddr)> {
+        let next_hop = self.route_set.first().unwrap_or(&self.remote_target).clone();
+        let (transport, to) = self.resolve(&next_hop).await;
+        let connection = self.wire.connection(transport, to).await?;
+        Ok((connection, SipAddr { r#type: Some(transport), addr: to.into() }))
+    }
+
+    fn request(&self, method: Method, cseq: u32, transport: Transport) -> Request {
         let via = format!("SIP/2.0/{transport} {};rport{}", self.at, make_via_branch());
         let mut headers = vec![
             Header::Via(via.into()),
@@ -200,7 +216,7 @@ impl Dialog {
             Header::From(self.local.clone().into()),
             Header::To(self.remote.clone().into()),
             Header::CallId(CallId::from(self.id.call_id.as_str())),
-            Header::CSeq(format!("{} {method}", self.local_cseq).into()),
+            Header::CSeq(format!("{cseq} {method}").into()),
         ];
         // Routes are loose: a strict router of RFC 2543 is not catered for.
         headers.extend(
@@ -225,17 +241,7 @@ impl Dialog {
             Some(Transport::Udp) => Transport::Udp,
             _ => self.transport,
         };
-        let port = uri.host_with_port.port.map_or(5060, |port| port.value());
-        let found = match &uri.host_with_port.host {
-            Host::IpAddr(ip) => Some(SocketAddr::new(*ip, port)),
-            Host::Domain(name) => {
-                let lookup = tokio::net::lookup_host((name.0.clone(), port));
-                let looked_up = tokio::time::timeout(super::RESOLVE_LIMIT, lookup).await;
-                let same_family = |to: &SocketAddr| to.is_ipv4() == self.peer.is_ipv4();
-                looked_up.ok().and_then(Result::ok).and_then(|mut all| all.find(same_family))
-            }
-        };
-        match found {
+        match look_up(uri, self.peer.is_ipv4()).await {
             // Over TCP the peer's own port is not one that it listens on.
             Some(to) if transport == Transport::Tcp && self.route_set.is_empty() => {
                 let open = self.wire.hold(self.peer).is_some();
@@ -247,25 +253,46 @@ impl Dialog {
     }
 }
 
+/// The address of a URI's host.
+async fn look_up(uri: &Uri, v4: bool) -> Option<SocketAddr> {
+    let port = uri.host_with_port.port.map_or(5060, |port| port.value());
+    match &uri.host_with_port.host {
+        Host::IpAddr(ip) => Some(SocketAddr::new(*ip, port)),
+        Host::Domain(name) => {
+            let lookup = tokio::net::lookup_host((name.0.clone(), port));
+            let looked_up = tokio::time::timeout(super::RESOLVE_LIMIT, lookup).await;
+            looked_up.ok()?.ok()?.find(|to| to.is_ipv4() == v4)
+        }
+    }
+}
+
 /// Who we are.
 pub(super) const SERVER: &str = concat!("vox/", env!("CARGO_PKG_VERSION"));
 
-fn contact_uri(request: &Request) -> Option<Uri> {
-    let contact: Contact = request.contact_header().ok()?.typed().ok()?;
-    Some(contact.uri)
+fn contact_uri(message: &impl HeadersExt) -> Option<Uri> {
+    let contact: Contact = message.contact_header().ok()?.typed().ok()?;
+    Some(unescaped(contact.uri))
+}
+
+/// The stack reads the user of a URI as it stands, and escapes it when it writes it.
+fn unescaped(mut uri: Uri) -> Uri {
+    if let Some(auth) = &mut uri.auth {
+        auth.user = unescape(&auth.user);
+    }
+    uri
 }
 
 fn record_route(invite: &Request) -> Vec<Header> {
     invite.headers.iter().filter(|h| matches!(h, Header::RecordRoute(_))).cloned().collect()
 }
 
-/// RFC 3261 §12.1.1: a server takes Record-Route in the order it stands.
-fn route_set(invite: &Request) -> Vec<Uri> {
-    let lists = invite.headers.iter().filter_map(|header| match header {
+/// RFC 3261 §12.1.1: a server takes Record-Route in the order it stands, a caller in the reverse one.
+fn route_set(headers: &Headers) -> Vec<Uri> {
+    let lists = headers.iter().filter_map(|header| match header {
         Header::RecordRoute(list) => RecordRoute::parse_header_list(list.value()).ok(),
         _ => None,
     });
-    lists.flatten().map(|route| route.uri).collect()
+    lists.flatten().map(|route| unescaped(route.uri)).collect()
 }
 
 /// Where a request really came from: the stack has written it into the top Via.

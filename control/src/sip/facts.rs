@@ -46,7 +46,7 @@ fn user(uri: &Uri) -> Option<String> {
 }
 
 /// RFC 3261 §19.1.2. Control characters are left out: names go into logs and URLs.
-fn unescape(text: &str) -> String {
+pub(super) fn unescape(text: &str) -> String {
     let (mut bytes, mut rest) = (Vec::with_capacity(text.len()), text.as_bytes());
     while let [first, after @ ..] = rest {
         match escaped(after).filter(|_| *first == b'%') {

@@ -1,7 +1,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use rsipstack::sip::{Method, Request, Response, SipMessage, StatusCodeKind};
+use rsipstack::sip::{HeadersExt, Method, Request, Response, SipMessage, StatusCodeKind};
 use rsipstack::transaction::transaction::{Transaction, TransactionEvent, TransactionEventSender};
 use tokio::sync::mpsc;
 
@@ -63,8 +63,7 @@ async fn pump(mut tx: Transaction, mail: &mpsc::Sender<Mail>, cseq: u32) {
     }
 }
 
-/// The number in CSeq. The guard has seen to it that there is one.
-pub(super) fn cseq(request: &Request) -> u32 {
-    use rsipstack::sip::HeadersExt;
-    request.cseq_header().and_then(|cseq| cseq.seq()).unwrap_or_default()
+/// The number in CSeq. The guard has seen to it that requests have one.
+pub(super) fn cseq(message: &impl HeadersExt) -> u32 {
+    message.cseq_header().and_then(|cseq| cseq.seq()).unwrap_or_default()
 }

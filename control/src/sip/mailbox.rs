@@ -2,7 +2,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rsipstack::dialog::DialogId;
-use rsipstack::sip::{Method, Request, Response};
+use rsipstack::sip::{HeadersExt, Method, Request, Response, StatusCodeKind};
 use rsipstack::transaction::key::TransactionRole;
 use rsipstack::transaction::transaction::Transaction;
 use tokio::sync::{Notify, mpsc};
@@ -17,6 +17,9 @@ pub(super) enum Mail {
     Ack { cseq: u32, request: Box<Request> },
     /// The peer gave up an INVITE that has no final answer yet.
     Cancel,
+    /// An answer to an INVITE of ours, provisional or final; one that came again, or from another
+    /// branch of a fork, when it is a 2xx. `None` when there is none and none will come.
+    Answer(Option<Box<Response>>),
     /// The final answer to a REFER of ours; `None` when there is none.
     Referred { cseq: u32, response: Option<Box<Response>> },
     /// The transaction of an INVITE is over, acknowledged or not.
@@ -35,13 +38,22 @@ struct Table {
     open: HashMap<DialogId, mpsc::Sender<Mail>>,
     /// Call-ID, From tag and CSeq of every INVITE that opened one of them.
     asked: HashMap<(String, String, u32), DialogId>,
+    /// Call-ID and our tag of INVITEs of ours, until their calls are over.
+    calling: HashMap<(String, String), Calling>,
+}
+
+struct Calling {
+    mail: mpsc::Sender<Mail>,
+    is_answered: bool,
 }
 
 /// A dialog's place in the table, given back when dropped.
 pub(super) struct Registered {
     dialogs: Dialogs,
-    id: DialogId,
-    asked: (String, String, u32),
+    /// The dialog, once it is there.
+    id: Option<DialogId>,
+    asked: Option<(String, String, u32)>,
+    calling: Option<(String, String)>,
 }
 
 /// Why a request could not be handed to its dialog.
@@ -70,7 +82,36 @@ impl Dialogs {
         table.asked.insert(asked.clone(), id.clone());
         table.open.insert(id.clone(), mail);
         drop(table);
-        Some(Registered { dialogs: self.clone(), id, asked })
+        let (dialogs, id, asked) = (self.clone(), Some(id), Some(asked));
+        Some(Registered { dialogs, id, asked, calling: None })
+    }
+
+    /// Takes an INVITE of ours in: the dialog it opens is to be [confirmed](Registered::confirm).
+    pub(super) fn call(&self, id: &DialogId, mail: mpsc::Sender<Mail>) -> Registered {
+        let calling = (id.call_id.clone(), id.local_tag.clone());
+        let entry = Calling { mail, is_answered: false };
+        self.lock().calling.insert(calling.clone(), entry);
+        let dialogs = self.clone();
+        Registered { dialogs, id: None, asked: None, calling: Some(calling) }
+    }
+
+    /// Takes a 2xx to an INVITE of ours that was answered before: it came again, or from another
+    /// branch of a fork. The stack knows it no more (RFC 3261 §17.1.1.2). `false` for all others.
+    pub(super) fn take_again(&self, response: &Response) -> bool {
+        let is_ok = response.status_code.kind() == StatusCodeKind::Successful;
+        let method = response.cseq_header().and_then(|cseq| cseq.method());
+        if !is_ok || method.ok() != Some(Method::Invite) {
+            return false;
+        }
+        let id = DialogId::try_from((response, TransactionRole::Client));
+        let Ok(DialogId { call_id, local_tag, .. }) = id else { return false };
+        let table = self.lock();
+        let Some(calling) = table.calling.get(&(call_id, local_tag)) else { return false };
+        if calling.is_answered {
+            // One that is lost here comes again.
+            let _ = calling.mail.try_send(Mail::Answer(Some(Box::new(response.clone()))));
+        }
+        calling.is_answered
     }
 
     /// Hands a request to its dialog, or back.
@@ -103,9 +144,10 @@ impl Dialogs {
         }
     }
 
-    /// Dialogs in progress.
+    /// Dialogs in progress, those that we try to open included.
     pub(super) fn len(&self) -> usize {
-        self.lock().open.len()
+        let table = self.lock();
+        table.open.len() + table.calling.values().filter(|it| !it.is_answered).count()
     }
 
     /// Waits until there are none.
@@ -125,11 +167,31 @@ impl Dialogs {
     }
 }
 
+impl Registered {
+    /// The INVITE of ours was answered, by this dialog.
+    pub(super) fn confirm(&mut self, id: &DialogId, mail: mpsc::Sender<Mail>) {
+        let mut table = self.dialogs.lock();
+        table.open.insert(id.clone(), mail);
+        if let Some(calling) = self.calling.as_ref().and_then(|it| table.calling.get_mut(it)) {
+            calling.is_answered = true;
+        }
+        drop(table);
+        self.id = Some(id.clone());
+    }
+}
+
 impl Drop for Registered {
     fn drop(&mut self) {
         let mut table = self.dialogs.lock();
-        table.open.remove(&self.id);
-        table.asked.remove(&self.asked);
+        if let Some(id) = &self.id {
+            table.open.remove(id);
+        }
+        if let Some(asked) = &self.asked {
+            table.asked.remove(asked);
+        }
+        if let Some(calling) = &self.calling {
+            table.calling.remove(calling);
+        }
         drop(table);
         self.dialogs.over.notify_waiters();
     }

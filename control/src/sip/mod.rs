@@ -1,11 +1,12 @@
-//! SIP over UDP and TCP: a user agent server that answers calls for the bots.
+//! SIP over UDP and TCP: a user agent that answers calls for the bots, and places calls for them.
 //!
 //! Start reading at `uas` (what becomes of a request) and `call` (one call from INVITE to BYE).
 //! `transport` reads the wire and checks what comes before the SIP stack sees it; `sdp` is offer
 //! and answer, pure. Parsing, transactions and their timers are `rsipstack`'s.
 //!
 //! What this does not do: register anywhere, authenticate callers (that is the trunk's or the
-//! proxy's business), TLS, provisional responses that need PRACK, session timers, REFER of peers.
+//! proxy's business), answer a challenge to a request of ours, TLS, provisional responses that need
+//! PRACK, session timers, REFER of peers.
 
 mod border;
 mod call;
@@ -205,7 +206,17 @@ impl SipServer {
 
 fn timers(t1: Duration) -> EndpointOption {
     let standard = EndpointOption::default();
-    EndpointOption { t1, t2: t1 * 8, t4: t1 * 10, t1x64: t1 * 64, ..standard }
+    EndpointOption {
+        t1,
+        t2: t1 * 8,
+        t4: t1 * 10,
+        t1x64: t1 * 64,
+        // A proxy's timer: how long our own calls may ring is the call's business.
+        timerc: TIMER_C,
+        // The ACK of a 2xx goes where the dialog's requests go, which the stack cannot know.
+        auto_ack_2xx: false,
+        ..standard
+    }
 }
 
 /// The stack's timers can miss a wake-up when the first of them is set in the moment before they
@@ -219,6 +230,8 @@ async fn run_timers(endpoint: EndpointInnerRef, stop: CancellationToken) {
 /// How long the last BYEs may take. Peers that are there answer within a round trip; T1 and its
 /// first repeats are in it.
 const STOP_LIMIT: Duration = Duration::from_secs(4);
+/// Longer than a call may ring.
+const TIMER_C: Duration = Duration::from_secs(3_600);
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
 /// How long a name in a Contact or Route may take to resolve.
 const RESOLVE_LIMIT: Duration = Duration::from_secs(2);

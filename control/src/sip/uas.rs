@@ -201,19 +201,27 @@ fn content_encoding(header: &Header) -> Option<&str> {
 
 /// The session description of a request that may carry one.
 pub(super) fn offer(request: &Request) -> Result<Option<&[u8]>, Refused> {
-    if request.body.is_empty() {
+    description(request, &request.body)
+}
+
+/// The session description of a message that has this body.
+pub(super) fn description<'a>(
+    message: &impl HeadersExt,
+    body: &'a [u8],
+) -> Result<Option<&'a [u8]>, Refused> {
+    if body.is_empty() {
         return Ok(None);
     }
-    let found = content_type(request);
+    let found = content_type(message);
     match found.as_str() {
-        SDP => Ok(Some(&request.body)),
+        SDP => Ok(Some(body)),
         _ => Err(Refused::unsupported_body(&found, SDP)),
     }
 }
 
 /// The body's type in lower case, without parameters.
-pub(super) fn content_type(request: &Request) -> String {
-    let value = request.header_value("Content-Type").unwrap_or_default();
+pub(super) fn content_type(message: &impl HeadersExt) -> String {
+    let value = message.header_value("Content-Type").unwrap_or_default();
     value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }
 

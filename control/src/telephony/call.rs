@@ -163,7 +163,8 @@ impl CallTask {
             tokio::select! {
                 order = line.next_order() => match order {
                     Order::Ended(reason) => return Fate::Ended(reason),
-                    Order::Transfer(to) => leaving = self.transfer(line, &to.to_string()),
+                    // How is the dialler's to decide.
+                    Order::Transfer { to, .. } => leaving = self.transfer(line, &to.to_string()),
                 },
                 heard = self.hear() => match heard {
                     Ok(Heard::Media) => {

@@ -147,6 +147,12 @@ pub struct TransferTarget {
     /// May be used.
     #[serde(default, deserialize_with = "or_default")]
     pub enabled: bool,
+    /// `blind` (the default) or `attended`: whether somebody there has to answer first.
+    #[serde(default, deserialize_with = "or_default", skip_serializing_if = "String::is_empty")]
+    pub mode: String,
+    /// A WAV file on the worker that an attended target hears until the caller is there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub consultation_file: Option<String>,
     /// Everything else, as it came.
     #[serde(flatten)]
     pub extra: Object,

@@ -57,6 +57,8 @@ pub(crate) enum Act {
         target: Option<String>,
         /// In its words, for the result.
         reason: Option<String>,
+        /// `blind` or `attended`; `None` is as the target says.
+        mode: Option<String>,
     },
     /// Press keys.
     Digits(String),

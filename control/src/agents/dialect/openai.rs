@@ -164,7 +164,7 @@ impl OpenAi {
                 (json!({"ok": true}), false)
             }
             (Some(TRANSFER_CALL), _) => {
-                acts.push(Act::Transfer { target: argument("target"), reason });
+                acts.push(Act::Transfer { target: argument("target"), reason, mode: None });
                 (json!({"ok": true, "status": "transferring"}), false)
             }
             _ => (json!({"ok": false, "error": "this function is not known here"}), true),

@@ -154,7 +154,7 @@ fn a_vox_brain_sees_all_of_the_call_and_can_ask_for_everything() {
         json!({"type": "digits", "digits": "12#"}),
         json!({"type": "play", "file": "music.wav"}),
         json!({"type": "note", "facts": {"mood": "good"}}),
-        json!({"type": "transfer", "target": "sales", "reason": "asked"}),
+        json!({"type": "transfer", "target": "sales", "reason": "asked", "mode": "attended"}),
         json!({"type": "transfer"}),
         json!({"type": "hang_up"}),
         json!({"type": "hang_up", "after_playback": true, "reason": "done"}),

@@ -161,7 +161,9 @@ fn wish(message: &Value) -> Result<Act, Wrong> {
             after_playback: message["after_playback"].as_bool().unwrap_or(false),
             reason: owned("reason"),
         },
-        Some("transfer") => Act::Transfer { target: owned("target"), reason: owned("reason") },
+        Some("transfer") => {
+            Act::Transfer { target: owned("target"), reason: owned("reason"), mode: owned("mode") }
+        }
         Some("digits") => Act::Digits(needed("digits")?),
         Some("play") => Act::Play(needed("file")?),
         Some("note") => {

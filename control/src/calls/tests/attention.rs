@@ -97,6 +97,7 @@ async fn a_caller_is_told_then_sent_and_the_result_says_where() {
     let request = |target: &str| TransferRequest {
         target: Some(target.into()),
         reason: Some("wants a human".into()),
+        mode: None,
     };
     let early = rig.calls.transfer(call.call(), request("desk"));
     assert_eq!(early, Err("the call is not in progress".into()));
@@ -109,7 +110,8 @@ async fn a_caller_is_told_then_sent_and_the_result_says_where() {
         let twice = rig.calls.transfer(call.call(), request("desk"));
         assert_eq!(twice, Err("another transfer is in progress".into()));
         let order = within(call.next_order()).await;
-        assert_eq!(order, Order::Transfer(Destination::Number("600".into())));
+        let (to, mode) = (Destination::Number("600".into()), TransferMode::Blind);
+        assert_eq!(order, Order::Transfer { to, mode });
         call.transferred("test", if attempt == 0 { Err("486 Busy Here".into()) } else { Ok(()) });
     }
     assert_eq!(within(call.next_order()).await, Order::Ended(Reason::Transferred));

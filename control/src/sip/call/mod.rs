@@ -1,4 +1,5 @@
-//! One call, from its INVITE to its BYE: a task that everything about the call is told to.
+//! One call, from its INVITE to its BYE: a task that everything about the call is told to. What a
+//! peer begins is below; what we begin is in `outgoing`, and goes on in `talking` like the others.
 //!
 //! ```text
 //!            CANCEL, BYE ──► closing the line as soon as it opens
@@ -9,8 +10,10 @@
 //!            refused     BYE, closed as NoAck
 //! ```
 
+mod consultation;
 mod info;
 mod opening;
+mod outgoing;
 mod referral;
 mod session;
 mod talking;
@@ -29,6 +32,8 @@ use super::mailbox::{Mail, Registered};
 use super::reply::Refused;
 use super::uas::Uas;
 use crate::calls::CallFacts;
+use consultation::{Consultation, Leg};
+use outgoing::Called;
 use referral::Referral;
 use session::Session;
 use talking::hang_up;
@@ -55,8 +60,14 @@ pub(super) struct CallTask<B: Switchboard> {
     session: Session,
     /// A REFER of ours that is under way.
     referral: Option<Referral>,
+    /// Our call to the target of this one's attended transfer.
+    consultation: Option<Consultation>,
+    /// For a call that is such a leg itself.
+    leg: Option<Leg>,
+    /// For a call of ours, once it is answered.
+    called: Option<Called>,
     /// Its place among the dialogs, until the end.
-    _registered: Registered,
+    registered: Registered,
 }
 
 impl<B: Switchboard> CallTask<B> {
@@ -76,7 +87,10 @@ impl<B: Switchboard> CallTask<B> {
             mail,
             mailbox,
             referral: None,
-            _registered: registered,
+            consultation: None,
+            leg: None,
+            called: None,
+            registered,
         };
         tokio::spawn(async move {
             let run = tokio::spawn(task.run(invite, slot, facts));
@@ -101,7 +115,7 @@ impl<B: Switchboard> CallTask<B> {
         match described {
             Ok(description) => {
                 let awaiting = self.accept(&invite, description);
-                self.talk(&mut line, awaiting).await;
+                self.talk(&mut line, Some(awaiting)).await;
             }
             Err(refused) => {
                 line.close(Reason::SignallingFailed);

@@ -140,7 +140,7 @@ fn status(body: &[u8]) -> Option<(u16, String)> {
 }
 
 /// Status and phrase for people: bounded, one line.
-fn spoken(code: u16, phrase: &str) -> String {
+pub(super) fn spoken(code: u16, phrase: &str) -> String {
     let standard = rsipstack::sip::StatusCode::from(code).text().to_owned();
     let phrase = if phrase.is_empty() { standard } else { phrase.to_owned() };
     let phrase: String = phrase.chars().filter(|c| !c.is_control()).take(PHRASE_MAX).collect();

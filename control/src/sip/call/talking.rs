@@ -6,10 +6,11 @@ use rsipstack::transaction::transaction::Transaction;
 use tokio::time::{Instant, sleep_until, timeout};
 use vox_call::Reason;
 
+use super::consultation::{Consultation, Leg, Report};
 use super::opening::unanswerable;
-use super::referral::{self, Referral};
+use super::referral::{self, Outcome, Referral};
 use super::{CallTask, info};
-use crate::calls::{Destination, Order};
+use crate::calls::{Destination, Order, TransferMode};
 use crate::sip::border::{Line, Switchboard};
 use crate::sip::dialog::Dialog;
 use crate::sip::invite::{ServerInvite, cseq};
@@ -37,9 +38,9 @@ enum Ending {
 }
 
 impl<B: Switchboard> CallTask<B> {
-    /// The call is answered: everything until the dialog is over.
-    pub(super) async fn talk(&mut self, line: &mut B::Line, first: Awaiting) {
-        let mut awaiting = Some(first);
+    /// The call is answered: everything until the dialog is over. An answer of ours may still wait
+    /// for its ACK.
+    pub(super) async fn talk(&mut self, line: &mut B::Line, mut awaiting: Option<Awaiting>) {
         let (mut ended, mut wanted) = (None, None);
         let ending = loop {
             // RFC 3261 §15: no BYE of ours before the ACK, or before it can come no more.
@@ -47,9 +48,9 @@ impl<B: Switchboard> CallTask<B> {
                 break Ending::Ours(reason);
             }
             if awaiting.is_none()
-                && let Some(destination) = wanted.take()
+                && let Some(refer_to) = wanted.take()
             {
-                self.refer(line, &destination).await;
+                self.refer(line, refer_to).await;
             }
             let referred = self.referral.as_ref().map(|referral| referral.until);
             let no_report = async {
@@ -67,11 +68,15 @@ impl<B: Switchboard> CallTask<B> {
             tokio::select! {
                 order = line.next_order(), if ended.is_none() => match order {
                     Order::Ended(reason) => ended = Some(reason),
-                    Order::Transfer(destination) => wanted = Some(destination),
+                    Order::Transfer { to, mode } => wanted = self.transfer(line, to, mode),
                 },
+                reason = Leg::end(&mut self.leg), if ended.is_none() => ended = Some(reason),
+                report = Consultation::report(&mut self.consultation) => {
+                    wanted = self.consulted(line, report);
+                }
                 () = no_report => {
-                    let outcome = self.referral.take().map(|referral| referral.timed_out());
-                    outcome.into_iter().for_each(|outcome| line.transferred(REFER, outcome));
+                    let outcome = self.referral.as_ref().map(Referral::timed_out);
+                    self.follow(line, outcome);
                 }
                 () = no_ack => break Ending::Ours(Reason::NoAck),
                 mail = self.mailbox.recv() => match mail {
@@ -83,13 +88,53 @@ impl<B: Switchboard> CallTask<B> {
                 },
             }
         };
+        // Nobody is left to be handed over.
+        self.consultation.take().into_iter().for_each(|it| it.dismiss(false));
         match ending {
-            Ending::Theirs => line.close(Reason::CallerHungUp),
+            Ending::Theirs => {
+                line.close(self.leg.as_ref().map_or(Reason::CallerHungUp, Leg::left));
+            }
             Ending::Ours(reason) => {
                 line.close(reason);
                 self.hang_up().await;
             }
         }
+    }
+
+    /// Begins a transfer. Gives the Refer-To of a blind one.
+    fn transfer(&mut self, line: &B::Line, to: Destination, mode: TransferMode) -> Option<String> {
+        match mode {
+            TransferMode::Blind => return Some(self.dialog.refer_to(&to)),
+            TransferMode::Attended => {
+                if let Err(why) = self.consult(line, to) {
+                    line.transferred(ATTENDED, Err(why));
+                }
+            }
+        }
+        None
+    }
+
+    /// News of the call to an attended transfer's target. Gives the Refer-To once it is there.
+    fn consulted(&mut self, line: &B::Line, report: Report) -> Option<String> {
+        match report {
+            Report::Answered(refer_to) => return Some(refer_to),
+            Report::Over(why) if self.referral.is_none() => self.transferred(line, Err(why)),
+            // Taken over, perhaps: the caller's peer will say.
+            Report::Over(_) => {}
+        }
+        None
+    }
+
+    /// What became of a transfer. Our own call to its target is over then, too.
+    fn transferred(&mut self, line: &B::Line, outcome: Outcome) {
+        let method = match self.consultation.take() {
+            Some(consultation) => {
+                consultation.dismiss(outcome.is_ok());
+                ATTENDED
+            }
+            None => REFER,
+        };
+        line.transferred(method, outcome);
     }
 
     async fn mail(
@@ -104,6 +149,11 @@ impl<B: Switchboard> CallTask<B> {
                 Some(open) if open.our_offer => self.answered(line, &request).await,
                 _ => None,
             },
+            Mail::Answer(Some(response)) => {
+                self.answered_again(&response).await;
+                None
+            }
+            Mail::Answer(None) => None,
             // Too late: the INVITE has its answer (RFC 3261 §9.2).
             Mail::Cancel => None,
             Mail::Referred { cseq, response } => {
@@ -173,22 +223,34 @@ impl<B: Switchboard> CallTask<B> {
     }
 
     /// Asks the peer to send the caller somewhere else.
-    async fn refer(&mut self, line: &B::Line, to: &Destination) {
-        match self.dialog.refer(to).await {
+    async fn refer(&mut self, line: &B::Line, refer_to: String) {
+        match self.dialog.refer(refer_to).await {
             Ok((tx, cseq)) => {
                 let limit = self.uas.ack_limit;
                 self.referral = Some(Referral::sent(cseq, limit));
                 referral::send(tx, cseq, self.mail.clone(), limit);
             }
-            Err(error) => line.transferred(REFER, Err(format!("REFER could not be sent: {error}"))),
+            Err(error) => {
+                self.transferred(line, Err(format!("REFER could not be sent: {error}")));
+            }
         }
     }
 
     fn referred(&mut self, line: &B::Line, cseq: u32, response: Option<&Response>) {
         let Some(referral) = self.referral.as_mut().filter(|it| it.cseq == cseq) else { return };
-        if let Some(outcome) = referral.answered(response) {
+        let outcome = referral.answered(response);
+        self.follow(line, outcome);
+    }
+
+    /// What the last word about a REFER leads to.
+    fn follow(&mut self, line: &B::Line, outcome: Option<Outcome>) {
+        if let Some(outcome) = outcome {
             self.referral = None;
-            line.transferred(REFER, outcome);
+            self.transferred(line, outcome);
+        } else if let (Some(referral), Some(consultation)) = (&self.referral, &self.consultation)
+            && referral.accepted
+        {
+            consultation.hand_over();
         }
     }
 
@@ -202,10 +264,8 @@ impl<B: Switchboard> CallTask<B> {
                 // Before the BYE that may follow.
                 let answered = tx.reply_with(StatusCode::OK, Vec::new(), None);
                 let _ = timeout(BEHIND, answered).await;
-                if let Some(outcome) = referral.reported(report) {
-                    self.referral = None;
-                    line.transferred(REFER, outcome);
-                }
+                let outcome = referral.reported(report);
+                self.follow(line, outcome);
             }
             Err(refused) => self.uas.refuse(tx, refused),
         }
@@ -228,7 +288,7 @@ impl<B: Switchboard> CallTask<B> {
             }
         }
         if let Some(referral) = self.referral.take() {
-            line.transferred(REFER, referral.left());
+            self.transferred(line, referral.left());
         }
     }
 
@@ -285,7 +345,7 @@ impl<B: Switchboard> CallTask<B> {
     }
 
     /// Sends BYE and stays to answer the peer until it is acknowledged.
-    async fn hang_up(&mut self) {
+    pub(super) async fn hang_up(&mut self) {
         let sent = hang_up(&mut self.dialog, self.uas.ack_limit);
         let mut sent = std::pin::pin!(sent);
         loop {
@@ -327,7 +387,8 @@ pub(super) async fn hang_up(dialog: &mut Dialog, limit: Duration) {
     }
 }
 
-async fn until_answered(mut tx: Transaction) {
+/// Sends a request and waits for its final answer.
+pub(super) async fn until_answered(mut tx: Transaction) {
     if tx.send().await.is_err() {
         return;
     }
@@ -341,5 +402,6 @@ async fn until_answered(mut tx: Transaction) {
 
 /// How transfers are done here, in results.
 const REFER: &str = "sip_refer";
+const ATTENDED: &str = "sip_refer_attended";
 /// How far the answer to a REFER may be behind the BYE that came after it.
 const BEHIND: Duration = Duration::from_millis(500);

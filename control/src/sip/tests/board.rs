@@ -6,7 +6,9 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use vox_call::{MediaSession, Reason};
 
-use crate::calls::{AnswerError, CallFacts, Destination, OpenError, Order, Refusal, Slot, Slots};
+use crate::calls::{
+    AnswerError, CallFacts, Destination, OpenError, Order, Refusal, Slot, Slots, TransferMode,
+};
 use crate::sip::{Line, Switchboard};
 
 /// Bots that behave as their names say, and a diary of what was asked of them.
@@ -20,7 +22,9 @@ pub(super) struct Board {
     /// Ends the lines that are open.
     hang_up: watch::Sender<Option<Reason>>,
     /// Transfers the lines that are open.
-    transfers: watch::Sender<Option<Destination>>,
+    transfers: watch::Sender<Option<(Destination, TransferMode)>>,
+    /// Ends the calls to targets.
+    leg_ends: watch::Sender<Option<Reason>>,
 }
 
 pub(super) struct TestLine {
@@ -28,7 +32,7 @@ pub(super) struct TestLine {
     dialed: String,
     ended: watch::Sender<Option<Reason>>,
     hang_up: watch::Receiver<Option<Reason>>,
-    transfers: watch::Receiver<Option<Destination>>,
+    transfers: watch::Receiver<Option<(Destination, TransferMode)>>,
     _slot: Slot,
 }
 
@@ -41,6 +45,7 @@ impl Board {
             gate: Arc::default(),
             hang_up: watch::channel(None).0,
             transfers: watch::channel(None).0,
+            leg_ends: watch::channel(None).0,
         }
     }
 
@@ -76,8 +81,13 @@ impl Board {
     }
 
     /// The bots transfer their callers.
-    pub(super) fn transfer(&self, to: Destination) {
-        self.transfers.send_replace(Some(to));
+    pub(super) fn transfer(&self, to: Destination, mode: TransferMode) {
+        self.transfers.send_replace(Some((to, mode)));
+    }
+
+    /// The calls to targets end.
+    pub(super) fn end_legs(&self, reason: Reason) {
+        self.leg_ends.send_replace(Some(reason));
     }
 
     fn write(&self, entry: impl Into<String>) {
@@ -128,7 +138,8 @@ impl Line for TestLine {
         assert!(self.dialed != "late-bug", "a bug while answering, on purpose");
         let codec = media.codec().sdp_name();
         let (pt, remote, direction) = (media.payload_type, media.remote, media.direction);
-        self.board.write(format!("media {codec}/{pt} {remote} {direction:?}"));
+        let who = if self.dialed == LEG { "leg: " } else { "" };
+        self.board.write(format!("{who}media {codec}/{pt} {remote} {direction:?}"));
         match self.dialed.as_str() {
             "thoughtful" => {
                 self.board.gate.notified().await;
@@ -144,7 +155,8 @@ impl Line for TestLine {
             let first = ended.is_none();
             if first {
                 *ended = Some(reason);
-                self.board.write(format!("close {reason:?}"));
+                let who = if self.dialed == LEG { "leg: " } else { "" };
+                self.board.write(format!("{who}close {reason:?}"));
             }
             first
         });
@@ -163,7 +175,8 @@ impl Line for TestLine {
                 reason
             }
             Ok(()) = self.transfers.changed() => {
-                return Order::Transfer(self.transfers.borrow().clone().unwrap());
+                let (to, mode) = self.transfers.borrow().clone().unwrap();
+                return Order::Transfer { to, mode };
             }
         };
         Order::Ended(reason.unwrap())
@@ -175,7 +188,22 @@ impl Line for TestLine {
             self.close(Reason::Transferred);
         }
     }
+
+    fn consult(&self) -> Result<Self, String> {
+        let slot = self.board.slots.admit().map_err(|_| "no slot is free".to_owned())?;
+        Ok(Self {
+            board: self.board.clone(),
+            dialed: LEG.to_owned(),
+            ended: watch::channel(None).0,
+            hang_up: self.board.leg_ends.subscribe(),
+            transfers: watch::channel(None).1,
+            _slot: slot,
+        })
+    }
 }
+
+/// What calls to targets are called in the diary.
+const LEG: &str = "leg";
 
 impl Drop for TestLine {
     fn drop(&mut self) {

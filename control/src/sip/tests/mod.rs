@@ -1,6 +1,7 @@
 //! The whole SIP side through real sockets: hand-written messages in, answers out. Behind it
 //! stands a board whose bots behave as their names say.
 
+mod attended;
 mod board;
 mod changes;
 mod ending;

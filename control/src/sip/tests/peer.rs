@@ -167,10 +167,29 @@ impl Peer {
 
     /// Answers a request of the server's with header fields of the test's own.
     pub(super) async fn respond(&mut self, request: &str, status: &str, fields: &str) {
+        self.respond_with(request, status, fields, "").await;
+    }
+
+    /// The same with a session description. A To without a tag gets one.
+    pub(super) async fn respond_with(
+        &mut self,
+        request: &str,
+        status: &str,
+        fields: &str,
+        sdp: &str,
+    ) {
         let kept = ["Via:", "From:", "To:", "Call-ID:", "CSeq:"];
         let lines = request.lines().filter(|line| kept.iter().any(|name| line.starts_with(name)));
-        let head: String = lines.map(|line| format!("{line}\r\n")).collect();
-        let response = format!("SIP/2.0 {status}\r\n{head}{fields}Content-Length: 0\r\n\r\n");
+        let tagged = |line: &str| match line.starts_with("To:") && !line.contains("tag=") {
+            true => format!("{line};tag=target-tag\r\n"),
+            false => format!("{line}\r\n"),
+        };
+        let head: String = lines.map(tagged).collect();
+        let kind = if sdp.is_empty() { "" } else { "Content-Type: application/sdp\r\n" };
+        let length = sdp.len();
+        let response = format!(
+            "SIP/2.0 {status}\r\n{head}{fields}{kind}Content-Length: {length}\r\n\r\n{sdp}"
+        );
         self.send(&response).await;
     }
 

@@ -1,5 +1,5 @@
 use super::*;
-use crate::calls::Destination;
+use crate::calls::{Destination, TransferMode};
 
 const TRYING: &str = "SIP/2.0 100 Trying\r\n";
 const ACTIVE: &str = "Event: refer\r\nSubscription-State: active;expires=60\r\n\
@@ -12,7 +12,7 @@ async fn referred(peer: &mut Peer, board: &Board, to: Destination) -> String {
     peer.call("echo", SDP).await;
     board.next().await;
     board.next().await;
-    board.transfer(to);
+    board.transfer(to, TransferMode::Blind);
     let refer = peer.receive().await;
     assert!(refer.starts_with("REFER "), "{refer}");
     refer
@@ -121,7 +121,7 @@ async fn a_transfer_that_failed_can_be_followed_by_another() {
     let notify = peer.request("NOTIFY", "echo", 2, LAST, "SIP/2.0 480 Gone\r\n");
     peer.send(&notify).await;
     peer.expect(481).await;
-    board.transfer(Destination::Number("*7#".into()));
+    board.transfer(Destination::Number("*7#".into()), TransferMode::Blind);
     let refer = peer.receive().await;
     assert!(refer.contains(&format!("Refer-To: <sip:*7%23@{}>\r\n", peer.local)), "{refer}");
     peer.respond(&refer, "202 Accepted", "").await;
@@ -143,7 +143,7 @@ async fn reports_that_belong_to_nothing_are_refused() {
     let early = peer.request("NOTIFY", "echo", 2, LAST, "SIP/2.0 200 OK\r\n");
     peer.send(&early).await;
     peer.expect(481).await;
-    board.transfer(number());
+    board.transfer(number(), TransferMode::Blind);
     let refer = peer.receive().await;
     peer.respond(&refer, "202 Accepted", "").await;
     let rows = [

@@ -88,6 +88,11 @@ impl Wire {
     /// are bounded by their slots, and what one of them may ask for by the second bound.
     async fn pass(&self, message: SipMessage, connection: SipConnection, source: SocketAddr) {
         let transport = connection.transport();
+        if matches!(&message, SipMessage::Response(response)
+            if self.stack.dialogs.take_again(response))
+        {
+            return;
+        }
         let opens = matches!(&message, SipMessage::Request(request)
             if request.method != rsipstack::sip::Method::Ack);
         let may_pass = |message: &SipMessage| match message {

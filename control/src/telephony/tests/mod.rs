@@ -88,7 +88,7 @@ impl Rig {
     fn transfer(&self, to: &str) {
         use crate::calls::TransferRequest;
 
-        let request = TransferRequest { target: Some(to.to_owned()), reason: None };
+        let request = TransferRequest { target: Some(to.to_owned()), ..TransferRequest::default() };
         self.calls.transfer(vox_call::CallId(1), request).unwrap();
     }
 
