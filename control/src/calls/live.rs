@@ -114,8 +114,8 @@ impl LiveCall {
         self.calls.transferred(self.call, method, outcome);
     }
 
-    /// A call of ours to whom this caller is to be handed to, for an attended transfer: see
-    /// [`Calls::consult`].
+    /// A call of ours to whom this caller is to be handed over, for the attended transfer that was
+    /// ordered. It takes a slot, and has no result of its own; `Err` says why there is none.
     pub fn consult(&self) -> Result<Self, String> {
         self.calls.consult(self.call)
     }

@@ -158,6 +158,36 @@ async fn a_transfer_that_failed_is_in_the_result_of_the_call_that_went_on() {
     assert_eq!(result["transfer_failed_reason"], "603 Decline");
 }
 
+#[tokio::test]
+async fn a_call_to_a_target_takes_a_slot_gives_it_back_and_is_in_its_callers_result() {
+    let dir = tempfile::tempdir().unwrap();
+    prompt(&dir.path().join("moment.wav"), 1);
+    let rig = Rig::start(dir.path(), TARGETS, 2);
+    let (caller, target) = (phone(), phone());
+    let mut call = rig.open("echo").await.unwrap();
+    call.answer(session(&caller)).await.unwrap();
+    assert_eq!(call.consult().unwrap_err(), "there is no transfer");
+    let mode = Some("attended".to_owned());
+    rig.calls.transfer(call.call(), TransferRequest { mode, ..Default::default() }).unwrap();
+    let order = within(call.next_order()).await;
+    assert!(matches!(order, Order::Transfer { mode: TransferMode::Attended, .. }), "{order:?}");
+    let mut leg = call.consult().unwrap();
+    assert_eq!(rig.calls.slots().taken(), 2);
+    assert_eq!(call.consult().unwrap_err(), "no slot is free for the call to the target");
+    leg.answer(session(&target)).await.unwrap();
+    leg.close(Reason::Transferred);
+    assert_eq!(within(leg.ended()).await, Reason::Transferred);
+    assert_eq!(rig.calls.slots().taken(), 1);
+    rig.calls.drain();
+    assert_eq!(call.consult().unwrap_err(), "the worker drains and places no calls");
+    call.transferred("test", Ok(()));
+    let result = rig.result().await;
+    let events = events(&result);
+    let steps = ["consultation_started", "consultation_answered", "consultation_ended"];
+    let found: Vec<_> = events.into_iter().filter(|event| steps.contains(event)).collect();
+    assert_eq!(found, steps);
+}
+
 fn prompt(path: &Path, frames: usize) {
     let mut wav = WavWriter::new(std::fs::File::create(path).unwrap(), 8_000, 1).unwrap();
     wav.write(&vec![1_000; frames * 160]).unwrap();
