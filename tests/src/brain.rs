@@ -7,6 +7,7 @@ use std::thread;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use nix::sys::socket::{setsockopt, sockopt};
 use serde_json::{Value, json};
 use tungstenite::handshake::server::{ErrorResponse, Request, Response};
 use tungstenite::{Message, WebSocket};
@@ -27,7 +28,24 @@ pub struct Brain {
 impl Brain {
     /// Starts one. `talk` gets each socket, and how many came before it.
     pub fn start(talk: impl Fn(&mut Socket, usize) + Send + Sync + 'static) -> Self {
+        Self::at(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port"), talk)
+    }
+
+    /// [`start`](Self::start) on a network that holds little: what the brain does not read is the
+    /// worker's affair within a second or two.
+    pub fn narrow(talk: impl Fn(&mut Socket, usize) + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+        // Connections have these from their listener; what Linux keeps for a sender goes by the
+        // size of its segments.
+        setsockopt(&listener, sockopt::RcvBuf, &4_096).expect("SO_RCVBUF");
+        setsockopt(&listener, sockopt::TcpMaxSeg, &536).expect("TCP_MAXSEG");
+        Self::at(listener, talk)
+    }
+
+    fn at(
+        listener: TcpListener,
+        talk: impl Fn(&mut Socket, usize) + Send + Sync + 'static,
+    ) -> Self {
         let address = listener.local_addr().expect("bound");
         let connections = Arc::new(AtomicUsize::new(0));
         let (count, talk) = (connections.clone(), Arc::new(talk));
@@ -78,6 +96,24 @@ pub fn event(socket: &mut Socket) -> Option<Value> {
             return Some(serde_json::from_str(&text).expect("JSON of the worker"));
         }
     }
+}
+
+/// The kinds of messages that are left to read, and the code that the worker closes with, if it
+/// does.
+pub fn last_words(socket: &mut Socket) -> (Vec<String>, Option<u16>) {
+    let (mut kinds, mut code) = (vec![], None);
+    while let Ok(message) = socket.read() {
+        match message {
+            Message::Text(text) => {
+                let said: Value = serde_json::from_str(&text).expect("JSON of the worker");
+                let kind = said["type"].as_str().or(said["event"].as_str());
+                kinds.push(kind.unwrap_or_default().to_owned());
+            }
+            Message::Close(frame) => code = frame.map(|frame| frame.code.into()),
+            _ => {}
+        }
+    }
+    (kinds, code)
 }
 
 /// Sends back what it hears, in any of the three languages, until the socket is closed.

@@ -6,7 +6,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tungstenite::Message;
 use vox_tests::brain::{self, Brain};
-use vox_tests::{caller, ears, one_at_a_time, wait_for, worker::Worker};
+use vox_tests::worker::{TERM, Worker};
+use vox_tests::{caller, ears, one_at_a_time, wait_for};
 
 /// PESQ that speech must have after it went to the brain and back, with G.711 on the way.
 const CLEAN_MIN: f64 = 4.0;
@@ -133,7 +134,7 @@ fn a_brain_that_hangs_is_found_out_and_the_caller_hears_an_apology() {
 }
 
 #[test]
-fn slow_and_raving_brains_cost_bounded_memory_and_no_other_call() {
+fn slow_deaf_and_raving_brains_cost_bounded_memory_and_no_other_call() {
     let _turn = one_at_a_time();
     let echo = Brain::start(|socket, _| brain::echo(socket));
     let slow = Brain::start(|socket, _| {
@@ -163,35 +164,105 @@ fn slow_and_raving_brains_cost_bounded_memory_and_no_other_call() {
         }
         while socket.read().is_ok() {}
     });
+    // It does not read at all.
+    let deaf = Brain::narrow(|_, _| thread::sleep(Duration::from_secs(60)));
     let bots = [
         echo.bot("good", "vox", ", barge_in = { enabled = false }"),
         slow.bot("slow", "twilio", ""),
+        deaf.bot("deaf", "vox", ", sample_rate = 24000, idle_seconds = 60"),
         raving.bot("raving", "twilio", ", ahead_seconds = 10"),
     ];
     let worker = Worker::start(&bots.concat(), &[]);
     let Some(speech) = ears::speech(worker.directory(), 8_000, 20) else { return };
     let before = resident_bytes(&worker);
     let say = || {
-        let others: Vec<_> = ["slow", "raving", "slow", "raving"]
+        let others: Vec<_> = ["slow", "raving", "deaf", "slow", "raving", "deaf"]
             .map(|bot| {
                 let mut command = caller::command(&worker, bot);
                 command.arg("--play").arg(&speech).args(["--codec", "PCMU", "--json"]);
                 command.stdout(std::process::Stdio::null()).spawn().expect("vox call")
             })
             .into();
-        let good = caller::say(&worker, "good", &speech, &["--codec", "PCMU"]);
+        let (good, memory) = thread::scope(|scope| {
+            let good = || caller::say(&worker, "good", &speech, &["--codec", "PCMU"]);
+            let good = scope.spawn(good);
+            let mut memory = vec![];
+            while !good.is_finished() {
+                memory.push(resident_bytes(&worker) >> 10);
+                thread::sleep(Duration::from_secs(1));
+            }
+            (good.join().expect("a call"), memory)
+        });
         let ended = others.into_iter().map(|mut call| call.wait().expect("a child").success());
-        (good, ended.collect::<Vec<_>>())
+        (good, (ended.collect::<Vec<_>>(), memory))
     };
-    let Some((good, ended)) = caller::undisturbed(say) else { return };
-    assert_eq!(ended, [true; 4], "their calls went on to the end");
+    let Some((good, (ended, memory))) = caller::undisturbed(say) else { return };
+    assert_eq!(ended, [true; 6], "their calls went on to the end");
     let Some(score) = ears::pesq(&speech, &good.heard) else { return };
     assert!(score.pesq >= CLEAN_MIN, "beside bad brains: PESQ {:.2}", score.pesq);
     assert_eq!(good.report["lost"], 0);
     let grown = resident_bytes(&worker).saturating_sub(before);
-    println!("grown by {} kB with bad brains", grown >> 10);
+    println!("grown by {} kB with bad brains; kB, second by second: {memory:?}", grown >> 10);
     assert!(grown < 64 << 20, "memory is bounded, found {grown} bytes more");
+    let (early, late) = (memory[memory.len() / 2], memory[memory.len() - 1]);
+    assert!(late < early + (16 << 10), "memory is flat, found {memory:?} kB");
+    let lost = worker.metric("vox_agent_frames_lost_total").expect("a metric");
+    assert!(lost > 100.0, "who does not read loses the oldest audio, found {lost} frames lost");
     wait_for("every slot back", Duration::from_secs(5), || (worker.calls() == 0).then_some(()));
+}
+
+#[test]
+fn a_worker_that_stops_says_so_to_every_brain() {
+    let _turn = one_at_a_time();
+    let (tell, told) = std::sync::mpsc::channel();
+    let brain = Brain::start(move |socket, _| {
+        // Whoever knows of the call has heard that it began.
+        let begun = ["start", "session.update"];
+        while let Some(event) = brain::event(socket) {
+            let kind = event["type"].as_str().or(event["event"].as_str());
+            if kind.is_some_and(|kind| begun.contains(&kind)) {
+                break;
+            }
+        }
+        tell.send((vec![], None)).expect("the test");
+        tell.send(brain::last_words(socket)).expect("the test");
+    });
+    let protocols = ["vox", "twilio", "openai-realtime"];
+    let mut worker =
+        Worker::start(&protocols.map(|protocol| brain.bot(protocol, protocol, "")).concat(), &[]);
+    let Some(speech) = ears::speech(worker.directory(), 8_000, 60) else { return };
+    let calls = protocols.map(|protocol| {
+        let mut command = caller::command(&worker, protocol);
+        command.arg("--play").arg(&speech).args(["--codec", "PCMU", "--json"]);
+        command.stdout(std::process::Stdio::null()).spawn().expect("vox call")
+    });
+    let next = || told.recv_timeout(Duration::from_secs(20)).expect("word of the brain's");
+    assert_eq!(protocols.map(|_| next()), [(); 3].map(|()| (vec![], None)));
+    worker.process.signal(TERM);
+    wait_for("the drain", Duration::from_secs(5), || {
+        worker.get("/health")?.contains("\"total_available\":0").then_some(())
+    });
+    assert!(told.try_recv().is_err(), "calls run to their end while it drains");
+    worker.process.signal(TERM);
+    let mut words = protocols.map(|_| next());
+    words.sort();
+    for (kinds, code) in &words {
+        assert_eq!(*code, Some(1_001), "{words:?}");
+        let stops = kinds.iter().filter(|kind| *kind == "stop").count();
+        // OpenAI's protocol has no word for it.
+        let expected = usize::from(!kinds.iter().any(|kind| kind.starts_with("input_audio")));
+        assert_eq!(stops, expected, "{words:?}");
+    }
+    let status = wait_for("the worker's end", Duration::from_secs(10), || {
+        worker.process.0.try_wait().expect("a child")
+    });
+    assert!(status.success(), "{status}");
+    for result in worker.results(3, Duration::from_secs(1)) {
+        assert_eq!(result["disconnected_by"], "error", "{result}");
+    }
+    for mut call in calls {
+        let _ = call.wait();
+    }
 }
 
 fn event_of<'r>(result: &'r Value, name: &str) -> Option<&'r Value> {

@@ -1,8 +1,14 @@
 //! OpenAI's Realtime API (the general-availability events; the beta's names of audio deltas are
 //! understood, too). The worker is the client: the caller's audio is appended to the input buffer,
 //! deltas are played, and what the caller did not hear is truncated from the conversation.
+//!
+//! A conversation makes one response at a time, and the server makes some by itself when the caller
+//! stops speaking. So we ask for one only when none is under way, and again when the server was
+//! faster. Should two be under way all the same, each is followed by its id: `playback` knows whose
+//! audio is where.
 
-use std::collections::VecDeque;
+mod playback;
+mod responses;
 
 use base64::Engine as _;
 use serde_json::{Map, Value, json};
@@ -11,6 +17,8 @@ use vox_codecs::{CodecKind, Decoder, Encoder};
 use super::{
     Act, BASE64, Dialect, Frame, News, Out, StartFacts, Stop, Wrong, json as parse, text, wrong,
 };
+use playback::Playback;
+use responses::{Create, Responses};
 
 /// One session.
 #[derive(Debug)]
@@ -20,31 +28,13 @@ pub(super) struct OpenAi {
     session: Map<String, Value>,
     encoder: Encoder,
     decoder: Decoder,
-    /// Items whose audio was said and may not be heard yet, oldest first.
-    items: VecDeque<Item>,
-    /// Milliseconds of audio said on this connection.
-    said_ms: f64,
-    /// The response that is being made.
-    response: Option<String>,
-    /// The response that we cancelled: what still comes of it is not played.
-    cancelled: Option<String>,
-    /// To be asked for once the present response is done: there is one at a time.
-    next: Option<String>,
-    /// Items, and milliseconds said, when the queue was last cleared.
-    cleared: (usize, f64),
+    /// What was said and may not be heard yet.
+    playback: Playback,
+    responses: Responses,
     opening: Option<String>,
     /// Reused for every message.
     message: String,
     payload: Vec<u8>,
-}
-
-/// A piece of the assistant's audio.
-#[derive(Debug)]
-struct Item {
-    id: String,
-    content_index: u64,
-    /// Where it begins, on this connection's playback.
-    from_ms: f64,
 }
 
 impl OpenAi {
@@ -54,12 +44,8 @@ impl OpenAi {
             session,
             encoder: Encoder::new(CodecKind::Pcmu),
             decoder: Decoder::new(CodecKind::Pcmu),
-            items: VecDeque::new(),
-            said_ms: 0.0,
-            response: None,
-            cancelled: None,
-            next: None,
-            cleared: (0, 0.0),
+            playback: Playback::default(),
+            responses: Responses::default(),
             opening: None,
             message: String::new(),
             payload: vec![],
@@ -75,35 +61,15 @@ impl OpenAi {
     }
 
     /// Tells the model what of its speech was heard, so that it does not believe to have said more.
-    /// The first `count` items are meant, which end at `said_ms`; the rest is played from here on.
-    fn truncate(&mut self, count: usize, said_ms: f64, played_ms: u64, out: &mut dyn Out) {
-        let count = count.min(self.items.len());
-        let mut ends = self.items.iter().map(|item| item.from_ms).skip(1).collect::<Vec<_>>();
-        ends.truncate(count.saturating_sub(1));
-        ends.push(said_ms);
-        for (item, end_ms) in self.items.drain(..count).zip(ends) {
-            if end_ms <= played_ms as f64 {
-                continue;
-            }
-            let heard_ms = (played_ms as f64 - item.from_ms).max(0.0) as u64;
+    fn truncate(&mut self, played_ms: u64, dropped_ms: u64, out: &mut dyn Out) {
+        for cut in self.playback.cut(played_ms, dropped_ms) {
             let truncate = json!({
                 "type": "conversation.item.truncate",
-                "item_id": item.id,
-                "content_index": item.content_index,
-                "audio_end_ms": heard_ms,
+                "item_id": cut.item,
+                "content_index": cut.content_index,
+                "audio_end_ms": cut.heard_ms,
             });
             out.text(&truncate.to_string());
-        }
-        let dropped_ms = said_ms - played_ms as f64;
-        self.items.iter_mut().for_each(|item| item.from_ms -= dropped_ms);
-        self.said_ms -= dropped_ms;
-    }
-
-    /// Asks for a response: now, or when the present one is done.
-    fn respond(&mut self, create: String, out: &mut dyn Out) {
-        match self.response {
-            Some(_) => self.next = Some(create),
-            None => out.text(&create),
         }
     }
 
@@ -118,12 +84,12 @@ impl OpenAi {
             },
         });
         out.text(&item.to_string());
-        self.respond(CREATE.to_owned(), out);
+        self.responses.ask(Create::default(), out);
     }
 
     fn delta(&mut self, message: &Value, say: &mut Vec<i16>) -> Result<(), Wrong> {
         let delta = text(message, "delta").ok_or(wrong("no_delta"))?;
-        if self.cancelled.is_some() && self.cancelled.as_deref() == text(message, "response_id") {
+        if self.responses.is_cancelled(text(message, "response_id")) {
             return Ok(());
         }
         self.payload.clear();
@@ -138,16 +104,11 @@ impl OpenAi {
             }
             say.extend(samples.iter().map(|&bytes| i16::from_le_bytes(bytes)));
         }
+        self.responses.speaks();
         let id = text(message, "item_id").unwrap_or_default();
-        if self.items.back().is_none_or(|item| item.id != id) {
-            let content_index = message["content_index"].as_u64().unwrap_or(0);
-            let item = Item { id: id.to_owned(), content_index, from_ms: self.said_ms };
-            self.items.push_back(item);
-            if self.items.len() > ITEMS_MAX {
-                self.items.pop_front();
-            }
-        }
-        self.said_ms += (say.len() - from) as f64 * 1_000.0 / f64::from(self.rate_hz);
+        let content_index = message["content_index"].as_u64().unwrap_or(0);
+        let ms = (say.len() - from) as f64 * 1_000.0 / f64::from(self.rate_hz);
+        self.playback.say(id, content_index, ms);
         Ok(())
     }
 
@@ -179,12 +140,17 @@ impl OpenAi {
         });
         out.text(&result.to_string());
         if goes_on {
-            self.respond(CREATE.to_owned(), out);
+            self.responses.ask(Create::default(), out);
         }
     }
 
     /// The server says that something is wrong. Most of it is not the end of the session.
-    fn error(error: &Value, acts: &mut Vec<Act>) -> Result<(), Wrong> {
+    fn error(
+        &mut self,
+        error: &Value,
+        acts: &mut Vec<Act>,
+        out: &mut dyn Out,
+    ) -> Result<(), Wrong> {
         let code = text(error, "code").or(text(error, "type")).unwrap_or_default();
         let names = [Some(code), text(error, "type")];
         if names.into_iter().flatten().any(|name| FATAL.contains(&name)) {
@@ -195,6 +161,12 @@ impl OpenAi {
         if code == "response_cancel_not_active" {
             return Ok(());
         }
+        // It makes one of its own just now: ours comes after it.
+        if code == "conversation_already_has_active_response" {
+            self.responses.not_now();
+            return Ok(());
+        }
+        self.responses.refused(text(error, "event_id"), out);
         let mut note = Map::new();
         note.insert("error".into(), code.into());
         note.insert("message".into(), text(error, "message").unwrap_or_default().into());
@@ -229,7 +201,7 @@ impl Dialect for OpenAi {
 
     fn start(&mut self, _: &StartFacts, out: &mut dyn Out) {
         if let Some(opening) = self.opening.take() {
-            self.respond(say_exactly(&opening), out);
+            self.responses.ask(say_exactly(&opening), out);
         }
     }
 
@@ -251,27 +223,19 @@ impl Dialect for OpenAi {
 
     fn told(&mut self, news: &News<'_>, out: &mut dyn Out) {
         match news {
-            News::Interrupted { played_ms, .. } => {
-                if let Some(response) = self.response.take() {
-                    out.text(r#"{"type":"response.cancel"}"#);
-                    self.cancelled = Some(response);
-                }
-                self.truncate(self.items.len(), self.said_ms, *played_ms, out);
-                // A clear that is under way finds nothing of these.
-                self.cleared = (0, *played_ms as f64);
+            News::Interrupted { played_ms, dropped_ms } => {
+                self.responses.cancel(out);
+                self.truncate(*played_ms, *dropped_ms, out);
             }
-            News::Cleared { played_ms, .. } => {
-                let (count, said_ms) = std::mem::take(&mut self.cleared);
-                if count > 0 {
-                    self.truncate(count, said_ms, *played_ms, out);
-                }
+            News::Cleared { played_ms, dropped_ms } => {
+                self.truncate(*played_ms, *dropped_ms, out);
             }
-            News::Drained { .. } if self.response.is_none() => self.items.clear(),
+            News::Drained { .. } if self.responses.is_idle() => self.playback.forget(),
             News::Digit(digit) => {
                 self.user_says(&format!("(The caller pressed the key {digit}.)"), out);
             }
             News::ReEngage { message, .. } | News::PreTransfer { message } => {
-                self.respond(say_exactly(message), out);
+                self.responses.ask(say_exactly(message), out);
             }
             News::Transfer { failed: Some(why) } => {
                 self.user_says(&format!("(The transfer failed: {why}.)"), out);
@@ -300,19 +264,12 @@ impl Dialect for OpenAi {
                 }
             }
             Some("response.created") => {
-                let id = text(&message["response"], "id").unwrap_or_default();
-                self.response = Some(id.to_owned());
+                self.responses.created(text(&message["response"], "id").unwrap_or_default());
             }
-            Some("response.done") => {
-                self.response = None;
-                if let Some(create) = self.next.take() {
-                    out.text(&create);
-                }
-            }
+            Some("response.done") => self.responses.done(text(&message["response"], "id"), out),
             // The server has heard the caller, and has cancelled what it was saying.
             Some("input_audio_buffer.speech_started") => {
-                self.cancelled = self.response.take();
-                self.cleared = (self.items.len(), self.said_ms);
+                self.responses.were_cancelled();
                 acts.push(Act::Clear);
             }
             Some("response.output_item.done") => {
@@ -321,7 +278,7 @@ impl Dialect for OpenAi {
                     self.function(item, acts, out);
                 }
             }
-            Some("error") => return Self::error(&message["error"], acts),
+            Some("error") => return self.error(&message["error"], acts, out),
             // There are dozens of events that tell what we know or do not need.
             Some(_) => {}
             None => return Err(wrong("no_type")),
@@ -333,9 +290,8 @@ impl Dialect for OpenAi {
 }
 
 /// A response in given words.
-fn say_exactly(words: &str) -> String {
-    let instructions = format!("Say exactly this to the caller: {words}");
-    json!({"type": "response.create", "response": {"instructions": instructions}}).to_string()
+fn say_exactly(words: &str) -> Create {
+    Create { instructions: Some(format!("Say exactly this to the caller: {words}")) }
 }
 
 fn tools(targets: &[Value]) -> Value {
@@ -373,8 +329,6 @@ fn merge(value: &mut Value, over: &Map<String, Value>) {
     }
 }
 
-/// Asks for a response to what was said so far.
-const CREATE: &str = r#"{"type":"response.create"}"#;
 const END_CALL: &str = "end_call";
 const TRANSFER_CALL: &str = "transfer_call";
 /// Errors after which no other message of ours is of use.
@@ -385,5 +339,3 @@ const FATAL: [&str; 5] = [
     "model_not_found",
     "authentication_error",
 ];
-/// Of one answer there is one item; a model that makes more is not followed further back.
-const ITEMS_MAX: usize = 64;

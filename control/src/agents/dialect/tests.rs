@@ -231,6 +231,87 @@ fn the_servers_own_ear_truncates_what_was_said_before_and_not_after() {
     assert_eq!(ends, [truncate("item_1", 200), truncate("item_2", 250)]);
 }
 
+/// What the worker sent of these kinds.
+fn sent<D>(talk: &Talk<D>, kinds: &[&str]) -> Vec<Value> {
+    let lines = talk.script.0.lines().filter_map(|line| line.strip_prefix("> "));
+    let messages = lines.map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+    messages.filter(|message| kinds.iter().any(|kind| message["type"] == *kind)).collect()
+}
+
+#[test]
+fn two_responses_in_flight_are_cancelled_both_and_each_item_truncated_where_it_was_heard() {
+    let mut talk = Talk::new(OpenAi::new(8_000, Object::new()));
+    let created = |id: &str| json!({"type": "response.created", "response": {"id": id}});
+    let done = |id: &str| json!({"type": "response.done", "response": {"id": id}});
+    talk.says(&created("resp_a"));
+    talk.says(&created("resp_b"));
+    let mut say = |item, response| {
+        let delta = delta("response.output_audio.delta", item, response);
+        talk.receive(Frame::Text(&delta.to_string())).0
+    };
+    // Half a second each, and the items take turns.
+    for (item, response) in [("a", "resp_a"), ("b", "resp_b"), ("a", "resp_a"), ("b", "resp_b")] {
+        assert_eq!(say(item, response), [Act::Say]);
+    }
+    // The end of one is not the end of the other.
+    talk.says(&done("resp_a"));
+    talk.told(&[News::Drained { played_ms: 0 }]);
+    talk.says(&created("resp_c"));
+    talk.script.0.clear();
+    talk.told(&[News::Interrupted { played_ms: 1_300, dropped_ms: 700 }]);
+    let truncate = |item: &str, ms: u32| json!({"type": "conversation.item.truncate", "item_id": item, "content_index": 0, "audio_end_ms": ms});
+    let cancel = |id: &str| json!({"type": "response.cancel", "response_id": id});
+    assert_eq!(
+        sent(&talk, &["response.cancel", "conversation.item.truncate"]),
+        [cancel("resp_b"), cancel("resp_c"), truncate("a", 800), truncate("b", 500)]
+    );
+    let mut late = |response| {
+        let delta = delta("response.output_audio.delta", "late", response).to_string();
+        talk.receive(Frame::Text(&delta)).0
+    };
+    assert_eq!((late("resp_b"), late("resp_c")), (vec![], vec![]));
+    assert_eq!(late("resp_d"), [Act::Say], "but of others is");
+}
+
+#[test]
+fn one_response_is_asked_for_at_a_time_and_again_when_the_server_was_faster() {
+    let mut talk = Talk::new(OpenAi::new(8_000, Object::new()));
+    let asked = |talk: &Talk<OpenAi>| {
+        let create = sent(talk, &["response.create"]).pop().expect("a response is asked for");
+        let words = create["response"]["instructions"].as_str().unwrap_or("its own").to_owned();
+        (words.rsplit(": ").next().unwrap_or_default().to_owned(), create["event_id"].clone())
+    };
+    let count = |talk: &Talk<OpenAi>| sent(talk, &["response.create"]).len();
+    let created = |id: &str| json!({"type": "response.created", "response": {"id": id}});
+    let done = |id: &str| json!({"type": "response.done", "response": {"id": id}});
+    let error = |code: &str, event: &Value| json!({"type": "error", "error": {"type": "invalid_request_error", "code": code, "event_id": event}});
+    // The opening message is asked for; keys are one question, whenever they were pressed.
+    talk.told(&[News::Digit('1'), News::Digit('2')]);
+    let re_engage = News::ReEngage { attempt: 1, message: "There?" };
+    talk.told(std::slice::from_ref(&re_engage));
+    assert_eq!((asked(&talk).0.as_str(), count(&talk)), ("Good morning.", 1));
+    talk.says(&created("resp_1"));
+    talk.says(&done("resp_1"));
+    assert_eq!((asked(&talk).0.as_str(), count(&talk)), ("its own", 2));
+    // The server answers the caller, whom it hears itself, before it sees that.
+    talk.says(&created("resp_own"));
+    talk.says(&error("conversation_already_has_active_response", &asked(&talk).1));
+    assert_eq!(count(&talk), 2, "not before the server's is done");
+    talk.says(&done("resp_own"));
+    assert_eq!((asked(&talk).0.as_str(), count(&talk)), ("its own", 3), "in its old place");
+    // One that it cannot make is over.
+    talk.says(&error("odd", &"another message's".into()));
+    assert_eq!(count(&talk), 3);
+    talk.says(&error("odd", &asked(&talk).1));
+    assert_eq!((asked(&talk).0.as_str(), count(&talk)), ("There?", 4));
+    talk.says(&created("resp_2"));
+    // After a barge-in nothing waits for what was cancelled.
+    talk.told(&[News::Interrupted { played_ms: 0, dropped_ms: 0 }, News::Digit('3')]);
+    assert_eq!((asked(&talk).0.as_str(), count(&talk)), ("its own", 5));
+    talk.says(&done("resp_2"));
+    assert_eq!(count(&talk), 5);
+}
+
 #[test]
 fn the_bots_session_settings_win_over_ours() {
     let settings =

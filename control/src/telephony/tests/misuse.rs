@@ -102,11 +102,16 @@ async fn a_peer_that_never_sends_answer_ends_by_the_answer_limit() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_peer_that_never_speaks_at_all_gives_its_slot_back() {
-    let rig = Rig::start(ECHO, 1).await;
-    let mut client = rig.connect("/ws/echo").await;
-    let (code, why, _) = client.closed().await;
-    assert_eq!((code, why.as_str()), (1008, "no start within 10 s"));
-    rig.metric("telephony_refused_total{reason=\"no_start\"}", 1).await;
+    let rig = Rig::start(ECHO, 2).await;
+    let mut dialler = rig.connect("/ws/echo").await;
+    // Exotel has no `answer`: its caller is on the line with `start`, for which we wait.
+    let mut exotel = rig.connect("/exotel/echo").await;
+    exotel.say(json!({"event": "connected"})).await;
+    for client in [&mut dialler, &mut exotel] {
+        let (code, why, _) = client.closed().await;
+        assert_eq!((code, why.as_str()), (1008, "no start within 10 s"));
+    }
+    rig.metric("telephony_refused_total{reason=\"no_start\"}", 2).await;
     assert_eq!(rig.calls.slots().taken(), 0);
 }
 
@@ -123,20 +128,26 @@ async fn a_peer_that_falls_silent_is_a_phantom() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ten_thousand_messages_at_once_are_cut_to_what_can_be_played() {
+    for exotel in [false, true] {
+        ten_thousand_messages(exotel).await;
+    }
+}
+
+async fn ten_thousand_messages(exotel: bool) {
     let rig = Rig::start(ECHO, 2).await;
     let mut neighbour = rig.answered("echo").await;
-    let mut client = rig.answered("echo").await;
+    let mut client = if exotel { rig.exotel().await } else { rig.answered("echo").await };
     let message = media(&pcm(0, 160));
     for _ in 0..10_000 {
         client.say(message.clone()).await;
     }
-    client.event("reverse-media").await;
+    client.event(if exotel { "media" } else { "reverse-media" }).await;
     for n in 0..25 {
         neighbour.say(media(&pcm(n * 160, 160))).await;
         neighbour.event("reverse-media").await;
     }
     neighbour.say(json!({"event": "hangup-call"})).await;
-    client.say(json!({"event": "hangup-call"})).await;
+    client.say(json!({"event": if exotel { "stop" } else { "hangup-call" }})).await;
     assert_eq!(client.closed().await.0, 1000);
     assert_eq!(neighbour.closed().await.0, 1000);
     for result in rig.results().await {
@@ -151,11 +162,11 @@ async fn ten_thousand_messages_at_once_are_cut_to_what_can_be_played() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_connection_that_breaks_off_ends_its_call_as_an_error() {
-    for half in [false, true] {
+    for (half, exotel) in [(false, false), (true, false), (false, true), (true, true)] {
         let rig = Rig::start(ECHO, 1).await;
-        let mut client = rig.answered("echo").await;
+        let mut client = if exotel { rig.exotel().await } else { rig.answered("echo").await };
         client.say(media(&pcm(0, 160))).await;
-        client.event("reverse-media").await;
+        client.event(if exotel { "media" } else { "reverse-media" }).await;
         match client.socket.get_mut() {
             // Only our side is closed: we could still hear.
             MaybeTlsStream::Plain(stream) if half => stream.shutdown().await.unwrap(),

@@ -70,6 +70,14 @@ impl Rig {
         client
     }
 
+    /// A call of Exotel's to the bot `echo`.
+    async fn exotel(&self) -> Client {
+        let mut client = self.connect("/exotel/echo").await;
+        client.say(json!({"event": "connected"})).await;
+        client.say(exotel_start()).await;
+        client
+    }
+
     /// The one result, once every call is over.
     async fn result(&self) -> Value {
         let mut results = self.results().await;
