@@ -51,9 +51,13 @@ pub(super) struct Hub {
     asked: tokio::sync::mpsc::Sender<Asked>,
     runtime: tokio::runtime::Handle,
     names: Names,
-    sessions: HashMap<u64, Session>,
+    sessions: Sessions,
     /// Sockets that nothing more is said over.
     leaving: Vec<Leaving>,
+    /// Places of those whose turn it is. Kept for its room.
+    due: Vec<usize>,
+    /// When all of them had a turn.
+    looked: Instant,
     counts: Arc<Counts>,
     stopping: bool,
 }
@@ -81,8 +85,10 @@ impl Hub {
             asked,
             runtime,
             names,
-            sessions: HashMap::new(),
+            sessions: Sessions::default(),
             leaving: vec![],
+            due: vec![],
+            looked: Instant::now(),
             counts,
             stopping: false,
         })
@@ -122,7 +128,7 @@ impl Hub {
     /// one of them may.
     fn leave_all(&mut self) {
         let now = Instant::now();
-        let sessions = self.sessions.values_mut();
+        let sessions = self.sessions.all.iter_mut();
         self.leaving.extend(sessions.filter_map(|it| it.stop(Stop::WorkerStopped, now)));
         while !self.leaving.is_empty() {
             self.leave(Instant::now());
@@ -136,7 +142,7 @@ impl Hub {
 
     /// How long nothing may happen.
     fn idle(&self) -> Option<Duration> {
-        (!self.sessions.is_empty() || !self.leaving.is_empty()).then_some(LOOK)
+        (!self.sessions.all.is_empty() || !self.leaving.is_empty()).then_some(LOOK)
     }
 
     fn happened(&mut self, event: &Event) {
@@ -144,7 +150,7 @@ impl Hub {
             WAKER => {}
             BELL => self.bell.clear(),
             Token(token) => {
-                if let Some(session) = self.sessions.get_mut(&(token as u64 - FIRST)) {
+                if let Some(session) = self.sessions.get_mut(token as u64 - FIRST) {
                     session.ready(event.is_readable() || event.is_read_closed());
                 }
             }
@@ -164,12 +170,11 @@ impl Hub {
     fn take(&mut self, order: Order) {
         match order {
             Order::Open(session) => {
-                let id = session.id();
                 self.connect(&session, Duration::ZERO);
-                self.sessions.insert(id, *session);
+                self.sessions.insert(*session);
             }
             Order::Connected(id, socket) => {
-                let Some(session) = self.sessions.get_mut(&id) else {
+                let Some(session) = self.sessions.get_mut(id) else {
                     return self.turn_away(socket);
                 };
                 if let Ok(socket) = &socket {
@@ -185,17 +190,17 @@ impl Hub {
                 session.connected(socket);
             }
             Order::Live(id, line, codec) => {
-                if let Some(session) = self.sessions.get_mut(&id) {
+                if let Some(session) = self.sessions.get_mut(id) {
                     session.answered(*line, codec);
                 }
             }
             Order::Tell(id, news) => {
-                if let Some(session) = self.sessions.get_mut(&id) {
+                if let Some(session) = self.sessions.get_mut(id) {
                     session.tell(&news);
                 }
             }
             Order::Leave(id, why) => {
-                let session = self.sessions.remove(&id);
+                let session = self.sessions.remove(id);
                 let now = Instant::now();
                 self.leaving.extend(session.and_then(|mut session| session.stop(why, now)));
             }
@@ -211,21 +216,31 @@ impl Hub {
         self.leaving.push(Leaving::new(*socket, Instant::now()));
     }
 
-    /// Every session's turn.
+    /// The turn of every session that has something to do; now and then of all, for their limits'
+    /// sake.
     fn serve(&mut self, now: Instant) {
-        let mut again = vec![];
-        for session in self.sessions.values_mut() {
-            let turn = AssertUnwindSafe(|| session.serve(now, &self.asked, &mut self.leaving));
-            match catch_unwind(turn) {
-                Ok(Some(Wants::Connection(pause))) => again.push((session.id(), pause)),
-                Ok(None) => {}
-                // A bug that one brain runs into is its end and nobody else's.
-                Err(_) => session.broken(),
+        let all = now.saturating_duration_since(self.looked) >= LOOK;
+        if all {
+            self.looked = now;
+        }
+        self.due.clear();
+        for (place, session) in self.sessions.all.iter_mut().enumerate() {
+            if session.take_due() || all {
+                self.due.push(place);
             }
         }
-        for (id, pause) in again {
-            if let Some(session) = self.sessions.get(&id) {
-                self.connect(session, pause);
+        // What is said leaves in one go, before anything is read: waking a brain costs least while
+        // the ones before it keep their core awake.
+        for &place in &self.due {
+            guarded(&mut self.sessions.all[place], Session::speak);
+        }
+        for at in 0..self.due.len() {
+            let session = &mut self.sessions.all[self.due[at]];
+            let wants =
+                guarded(session, |session| session.listen(now, &self.asked, &mut self.leaving))
+                    .flatten();
+            if let Some(Wants::Connection(pause)) = wants {
+                self.connect(&self.sessions.all[self.due[at]], pause);
             }
         }
         self.leave(now);
@@ -253,6 +268,43 @@ impl Hub {
             });
         });
     }
+}
+
+/// All sessions, close together: each is looked at in every batch.
+#[derive(Debug, Default)]
+struct Sessions {
+    all: Vec<Session>,
+    /// Where in `all` they are, by their id.
+    places: HashMap<u64, usize>,
+}
+
+impl Sessions {
+    fn insert(&mut self, session: Session) {
+        self.places.insert(session.id(), self.all.len());
+        self.all.push(session);
+    }
+
+    fn get_mut(&mut self, id: u64) -> Option<&mut Session> {
+        Some(&mut self.all[*self.places.get(&id)?])
+    }
+
+    fn remove(&mut self, id: u64) -> Option<Session> {
+        let place = self.places.remove(&id)?;
+        let session = self.all.swap_remove(place);
+        if let Some(moved) = self.all.get(place) {
+            self.places.insert(moved.id(), place);
+        }
+        Some(session)
+    }
+}
+
+/// A bug that one brain runs into is its end and nobody else's.
+fn guarded<T>(session: &mut Session, turn: impl FnOnce(&mut Session) -> T) -> Option<T> {
+    let done = catch_unwind(AssertUnwindSafe(|| turn(session)));
+    if done.is_err() {
+        session.broken();
+    }
+    done.ok()
 }
 
 const WAKER: Token = Token(0);

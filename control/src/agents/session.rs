@@ -27,6 +27,8 @@ pub(super) struct Session {
     dialect: Box<dyn Dialect>,
     link: Link,
     live: Option<Live>,
+    /// Something happened since its last turn, besides what its line has.
+    due: bool,
     /// Connections that were lost in a row.
     lost: u32,
     /// Goes to control with the next turn.
@@ -84,6 +86,7 @@ impl Session {
             dialect,
             link,
             live: None,
+            due: true,
             lost: 0,
             asks,
             announcing: None,
@@ -110,6 +113,7 @@ impl Session {
 
     /// The socket is open, or not.
     pub(super) fn connected(&mut self, socket: Result<Box<Socket>, String>) {
+        self.due = true;
         let socket = match socket {
             Ok(socket) => *socket,
             Err(why) => return self.lost(why),
@@ -127,6 +131,7 @@ impl Session {
     /// The socket is gone, or never came.
     pub(super) fn lost(&mut self, why: String) {
         self.link = Link::Lost(why);
+        self.due = true;
     }
 
     /// It fell over: nothing more is asked of what may have broken.
@@ -134,11 +139,13 @@ impl Session {
         tracing::error!(call_id = self.call.0, "a brain's session fell over");
         self.link = Link::Gone;
         self.live = None;
+        self.due = true;
         self.asks.push_back(Ask::Gone { why: "a fault of this worker's".into() });
     }
 
     /// The call is answered.
     pub(super) fn answered(&mut self, line: AgentLine, codec: &'static str) {
+        self.due = true;
         self.facts.codec = codec;
         self.live = Some(Live::new(line, self.dialect.rate_hz()));
         self.start();
@@ -146,6 +153,7 @@ impl Session {
 
     /// The kernel has something for the socket, or room again.
     pub(super) fn ready(&mut self, readable: bool) {
+        self.due = true;
         if let Link::Up(up) = &mut self.link {
             up.ready(readable);
         }
@@ -153,6 +161,7 @@ impl Session {
 
     /// Passes news on.
     pub(super) fn tell(&mut self, news: &AgentNews) {
+        self.due = true;
         if let AgentNews::PreTransfer { message } = news {
             let quiet = if message.is_some() { ANNOUNCE_BEGIN } else { Duration::ZERO };
             self.announcing = Some(Announcing { silent_since: Instant::now(), quiet });
@@ -176,14 +185,41 @@ impl Session {
         up.flush();
     }
 
-    /// Everything that there is to do now. A socket that is done with goes to `leaving`.
-    pub(super) fn serve(
+    /// Whether there is anything to do. Asked for every session in every batch: what it looks at is
+    /// all that a call costs while nothing happens.
+    pub(super) fn take_due(&mut self) -> bool {
+        let stirred = self.live.as_mut().is_some_and(|live| live.line.take_stirred());
+        std::mem::take(&mut self.due) || stirred
+    }
+
+    /// First half of a turn: what the caller and the call have to say goes to the brain.
+    pub(super) fn speak(&mut self) {
+        match (&mut self.link, &mut self.live) {
+            (Link::Up(up), Some(live)) => {
+                up.hear(live, &mut *self.dialect, &self.counts);
+                up.tidings(live, &mut *self.dialect, &self.counts, &mut self.asks);
+                up.flush();
+            }
+            (_, Some(live)) => {
+                let lost = &self.counts.lost_frames;
+                live.line.hear(|_| {
+                    lost.fetch_add(1, Ordering::Relaxed);
+                });
+                live.line.tidings(|_| {});
+            }
+            (_, None) => {}
+        }
+    }
+
+    /// Second half: what the brain says, and everything else that there is to do now. A socket that is
+    /// done with goes to `leaving`.
+    pub(super) fn listen(
         &mut self,
         now: Instant,
         asked: &mpsc::Sender<Asked>,
         leaving: &mut Vec<Leaving>,
     ) -> Option<Wants> {
-        if let Some(end) = self.turn(now) {
+        if let Some(end) = self.read(now) {
             self.over(end, now, leaving);
         }
         let wants = self.recover();
@@ -197,6 +233,7 @@ impl Session {
                 Ok(place) => place.send(Asked { call: self.call, what }),
                 Err(_) => {
                     self.asks.push_front(what);
+                    self.due = true;
                     break;
                 }
             }
@@ -227,25 +264,9 @@ impl Session {
         }
     }
 
-    /// One turn; how the connection ends, when it does.
-    fn turn(&mut self, now: Instant) -> Option<End> {
-        let Link::Up(up) = &mut self.link else {
-            if let Some(live) = &mut self.live {
-                let lost = &self.counts.lost_frames;
-                live.line.hear(|_| {
-                    lost.fetch_add(1, Ordering::Relaxed);
-                });
-                live.line.tidings(|_| {});
-                live.line.pour();
-            }
-            return None;
-        };
-        if let Some(live) = &mut self.live {
-            let dialect = &mut *self.dialect;
-            up.hear(live, dialect, &self.counts);
-            up.tidings(live, dialect, &self.counts, &mut self.asks);
-            live.line.pour();
-        }
+    /// What the brain says; how the connection ends, when it does.
+    fn read(&mut self, now: Instant) -> Option<End> {
+        let Link::Up(up) = &mut self.link else { return None };
         let read =
             up.read(now, self.live.as_mut(), &mut *self.dialect, &self.counts, &mut self.asks);
         if let Err(end) = read {
@@ -255,6 +276,8 @@ impl Session {
             self.lost = 0;
         }
         up.flush();
+        // Others have their turn first.
+        self.due |= up.has_more();
         up.watch(now, self.plan.limits.idle).map(End::Lost)
     }
 

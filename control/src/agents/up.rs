@@ -229,6 +229,11 @@ impl Up {
         Ok(())
     }
 
+    /// Whether there is more to read, and nothing that has to wait for the call first.
+    pub(super) fn has_more(&self) -> bool {
+        self.readable && self.todo.is_empty()
+    }
+
     /// Does what the brain wants, in order, until something has to wait.
     fn work_off(
         &mut self,

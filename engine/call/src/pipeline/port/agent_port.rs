@@ -41,6 +41,8 @@ pub struct AgentPort {
     taken: u64,
     /// Clears that were carried out.
     clears: u64,
+    /// Frames, news and positions that the line was given.
+    stirred: u64,
     wait: Wait,
 }
 
@@ -80,6 +82,7 @@ impl AgentPort {
             played: 0,
             taken: 0,
             clears: 0,
+            stirred: 0,
             wait: Wait::Was(1),
         }
     }
@@ -133,11 +136,13 @@ impl AgentPort {
 
     fn file(&mut self, turn: Turn<'_>) {
         if turn.rate_hz == self.rate_hz {
-            return self.heard.push(turn.frame, turn.caller);
+            self.heard.push(turn.frame, turn.caller);
+        } else {
+            let mut converted = [0; FRAME_SAMPLES_MAX + 2];
+            let count = self.from_call.process(turn.caller, &mut converted);
+            self.heard.push(turn.frame, &converted[..count]);
         }
-        let mut converted = [0; FRAME_SAMPLES_MAX + 2];
-        let count = self.from_call.process(turn.caller, &mut converted);
-        self.heard.push(turn.frame, &converted[..count]);
+        self.stir();
     }
 
     fn started(&mut self, now: u32, frames_ago: u8) {
@@ -274,10 +279,11 @@ impl AgentPort {
         }
     }
 
-    fn publish(&self) {
+    fn publish(&mut self) {
         self.shared.played.store(self.played, Ordering::Relaxed);
         // Release: whoever sees it also finds the news that led to it.
         self.shared.taken.store(self.taken, Ordering::Release);
+        self.stir();
     }
 
     /// A line that does not read its news for seconds loses some of them, as it loses audio.
@@ -293,6 +299,13 @@ impl AgentPort {
     fn tell_surely(&mut self, news: News) {
         let told = self.news.push(news);
         debug_assert!(told.is_ok(), "there was room");
+        self.stir();
+    }
+
+    /// There is something for the line to look at.
+    fn stir(&mut self) {
+        self.stirred += 1;
+        self.shared.stirred.store(self.stirred, Ordering::Release);
     }
 
     /// Whether there is room for news that must not be lost.

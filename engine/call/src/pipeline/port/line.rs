@@ -37,6 +37,8 @@ pub struct AgentLine {
     dropped: u64,
     /// Up to here, samples of the ring were dropped by an interruption, though they may still be in it.
     interrupted_to: u64,
+    /// What there was of `Shared::stirred` when the line was asked last.
+    stirred: u64,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -132,7 +134,15 @@ impl AgentLine {
             asked: None,
             dropped: 0,
             interrupted_to: 0,
+            stirred: 0,
         }
+    }
+
+    /// Whether there is anything new to [`hear`](Self::hear) or among the [`tidings`](Self::tidings)
+    /// since this was asked last. Touches one line of the cache; to be asked before they are looked at.
+    pub fn take_stirred(&mut self) -> bool {
+        let stirred = self.shared.stirred.load(Ordering::Acquire);
+        std::mem::replace(&mut self.stirred, stirred) != stirred
     }
 
     /// The caller's frames that came since, oldest first.

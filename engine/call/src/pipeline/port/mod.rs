@@ -136,6 +136,8 @@ struct Shared {
     clear_to: AtomicU64,
     /// News that found no room.
     unheard: AtomicU64,
+    /// Frames, news and positions so far. Written after each of them.
+    stirred: AtomicU64,
     closed: AtomicBool,
 }
 

@@ -76,6 +76,26 @@ fn what_is_said_is_played_in_order_and_marks_come_where_they_stand() {
 }
 
 #[test]
+fn a_line_is_stirred_by_whatever_there_is_to_look_at_and_by_nothing_else() {
+    let mut rig = Rig::new(OPTIONS);
+    assert!(!rig.line.take_stirred(), "nothing has happened");
+    for (what, tick) in [
+        ("a frame and a position", Rig::tick as fn(&mut Rig, Heard) -> Vec<i16>),
+        ("a frame while something else is on the wire", |rig, heard| {
+            rig.elsewhere(heard);
+            vec![]
+        }),
+    ] {
+        tick(&mut rig, Heard::default());
+        assert!(rig.line.take_stirred(), "{what}");
+        assert!(!rig.line.take_stirred(), "{what}, once");
+    }
+    rig.line.say(&[1; 160]);
+    rig.line.clear();
+    assert!(!rig.line.take_stirred(), "what the line does itself is no news to it");
+}
+
+#[test]
 fn the_caller_is_heard_frame_by_frame_and_a_late_reader_loses_the_oldest() {
     let mut rig = Rig::new(OPTIONS);
     rig.quiet(RING_FRAMES + 3);
