@@ -37,6 +37,11 @@ impl PacketMemory for Memory {
         &self.received[usize::from(buf.index)][usize::from(buf.offset)..][..usize::from(buf.len)]
     }
 
+    fn received_mut(&mut self, buf: &RxBuf) -> &mut [u8] {
+        &mut self.received[usize::from(buf.index)][usize::from(buf.offset)..]
+            [..usize::from(buf.len)]
+    }
+
     fn release(&mut self, buf: RxBuf) {
         self.free.push(buf.index);
     }

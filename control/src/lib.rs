@@ -19,6 +19,7 @@ pub mod calls;
 pub mod config;
 pub mod delivery;
 pub mod http;
+pub mod livekit;
 pub mod metrics;
 pub mod run;
 pub mod sip;

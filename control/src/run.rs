@@ -17,6 +17,7 @@ use crate::calls::{CLOSE_LIMIT, Calls, Parts, Slots};
 use crate::config::Config;
 use crate::delivery::{Backoff, CutCalls, OpenCalls, Outbox, Spool, Store};
 use crate::http::{Desk, HttpServer};
+use crate::livekit::Livekit;
 use crate::metrics::{Counters, Metrics};
 use crate::sip::sdp::{MediaPolicy, Prefer};
 use crate::sip::{SipConfig, SipServer};
@@ -84,8 +85,10 @@ impl Worker {
             calls.agent_counts(),
         );
         let telephony = Telephony::new(calls.clone(), (*counters).clone());
-        let desk =
-            Desk::new(&config.worker, &config.http, slots, metrics).with_telephony(telephony);
+        let livekit = config.livekit.clone().map(|config| Livekit::new(calls.clone(), config));
+        let desk = Desk::new(&config.worker, &config.http, slots, metrics)
+            .with_telephony(telephony)
+            .with_livekit(livekit.transpose()?);
         let http = HttpServer::start(&config.http, desk).await?;
         Ok(Self { calls, sip, http, outbox, spool, names, _lock: lock })
     }

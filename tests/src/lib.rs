@@ -5,6 +5,7 @@
 //! - [`brain`]: WebSocket servers that bots speak through.
 //! - [`caller`]: runs `vox call`.
 //! - [`capture`]: reads its packet captures.
+//! - [`livekit`]: LiveKit's server, and a telephone in its rooms.
 //! - [`peers`]: SIPp, baresip, MinIO and friends: found, or loudly missed.
 //! - [`sipp`]: SIPp, by scenarios put together from steps.
 //! - [`pipecat`]: Pipecat's pipelines and serializers, from PyPI.
@@ -20,6 +21,7 @@ pub mod brain;
 pub mod caller;
 pub mod capture;
 pub mod ears;
+pub mod livekit;
 pub mod peers;
 pub mod pipecat;
 pub mod sipp;

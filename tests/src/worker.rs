@@ -134,13 +134,28 @@ impl Worker {
 
 /// A `GET` by hand; `None` unless the answer is a 200.
 pub fn http_get(address: SocketAddr, path: &str) -> Option<String> {
+    let (status, body) = http(address, &format!("GET {path} HTTP/1.1\r\n"), "")?;
+    (status == 200).then_some(body)
+}
+
+/// A `POST` of JSON by hand, with these header lines; status and body.
+pub fn http_post(address: SocketAddr, path: &str, headers: &str, body: &str) -> (u16, String) {
+    let length = body.len();
+    let head = format!(
+        "POST {path} HTTP/1.1\r\n{headers}Content-Type: application/json\r\n\
+         Content-Length: {length}\r\n"
+    );
+    http(address, &head, body).expect("an HTTP answer")
+}
+
+fn http(address: SocketAddr, head: &str, body: &str) -> Option<(u16, String)> {
     let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(1)).ok()?;
     stream.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: vox\r\nConnection: close\r\n\r\n").ok()?;
+    write!(stream, "{head}Host: vox\r\nConnection: close\r\n\r\n{body}").ok()?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).ok()?;
     let (head, body) = answer.split_once("\r\n\r\n")?;
-    head.starts_with("HTTP/1.1 200").then(|| body.to_owned())
+    Some((head.split(' ').nth(1)?.parse().ok()?, body.to_owned()))
 }
 
 /// Files in `directory` with this extension, sorted; empty when it does not exist.

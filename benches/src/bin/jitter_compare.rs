@@ -230,6 +230,9 @@ impl PacketMemory for Memory<'_> {
     fn received(&self, buf: &RxBuf) -> &[u8] {
         &self.packets[usize::from(buf.index)]
     }
+    fn received_mut(&mut self, _: &RxBuf) -> &mut [u8] {
+        &mut []
+    }
     fn release(&mut self, _: RxBuf) {}
     fn acquire(&mut self) -> Option<TxSlot> {
         None

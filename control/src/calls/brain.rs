@@ -110,7 +110,7 @@ impl Calls {
             Act::Digits(digits) => {
                 let sent = Digits::new(&digits)
                     .ok_or_else(|| "expected 1 to 32 of 0-9 * # A-D".to_owned())
-                    .and_then(|it| self.engine().digits(call, it).map_err(|no| no.to_string()));
+                    .and_then(|it| self.press(call, it).map_err(|no| no.to_string()));
                 self.refused(call, "digits", sent);
             }
             Act::Play(file) if !is_below(Path::new(&file)) => {

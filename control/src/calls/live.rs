@@ -31,7 +31,7 @@ impl LiveCall {
         self.agent.get_or_try_init(|| self.start(codec)).await?;
         self.calls.engine().answer(self.call, media).map_err(AnswerError::Refused)?;
         if let Some(digits) = self.calls.answered(self.call, codec, hears) {
-            self.calls.engine().digits(self.call, digits).map_err(AnswerError::Refused)?;
+            self.calls.press(self.call, digits).map_err(AnswerError::Refused)?;
         }
         Ok(())
     }
@@ -72,7 +72,7 @@ impl LiveCall {
     /// Sends digits to the caller.
     pub fn send_digits(&self, digits: &str) -> Result<(), BadDigits> {
         let digits = Digits::new(digits).ok_or(BadDigits::NotDtmf)?;
-        self.calls.engine().digits(self.call, digits).map_err(BadDigits::Refused)
+        self.calls.press(self.call, digits).map_err(BadDigits::Refused)
     }
 
     /// Resolves when the call is over, whoever ended it. The signalling then sends BYE, CANCEL or

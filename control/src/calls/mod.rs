@@ -19,6 +19,7 @@ mod leg;
 mod live;
 mod note;
 mod outcome;
+mod peer;
 mod pump;
 mod silence;
 mod slots;
@@ -43,6 +44,7 @@ use crate::metrics::Counters;
 
 pub use destination::{Destination, TransferMode};
 pub use live::{AnswerError, BadDigits, LiveCall};
+pub use peer::{PeerLine, PeerNews};
 pub use slots::{Refusal, Slot, Slots};
 pub use transfer::{Order, TransferRequest};
 pub use vox_contracts::CallDirection;

@@ -15,6 +15,7 @@ use vox_engine::{EngineEvent, Events, RecordingOptions};
 use super::digits::Heard;
 use super::journal::millis;
 use super::outcome::reason_name;
+use super::peer::PeerNews;
 use super::silence::{Watch, watch};
 use super::table::{Entry, Recording};
 use super::{Calls, RECORDED_LIMIT};
@@ -98,8 +99,13 @@ impl Calls {
                 self.0.table.with(call, |entry| entry.responses = responses);
                 self.ended(call, ending);
             }
+            Event::Peer { call, event } => self.peer_news(call, PeerNews::Event(event)),
+            Event::Offered { call, offer } => self.peer_news(call, PeerNews::Offered(offer)),
             // What these bring was to be dropped here, off the shard.
-            Event::Opened { .. } | Event::Renegotiated { .. } | Event::Spent { .. } => {}
+            Event::Opened { .. }
+            | Event::Renegotiated { .. }
+            | Event::Spent { .. }
+            | Event::Left { .. } => {}
             // Of whom nothing comes at all, other limits are for: nobody picked up, perhaps.
             Event::Report { quality, .. } if quality.packets_received == 0 => {}
             Event::Report { call, quality } => {

@@ -12,6 +12,7 @@ use vox_engine::{Opened, Refused};
 use super::digits::DigitLog;
 use super::journal::Journal;
 use super::note::Note;
+use super::peer::PeerNews;
 use super::silence::Watch;
 use super::transfer::{Transfer, TransferState};
 use super::{CallFacts, Destination, Slot, TransferMode};
@@ -54,6 +55,8 @@ pub(super) struct Entry {
     /// To the caller's side; room for one, for there is one transfer at a time.
     pub(super) orders: mpsc::Sender<(Destination, TransferMode)>,
     pub(super) transfer: Option<Transfer>,
+    /// To whoever speaks for the call's peer, where its media are sealed.
+    pub(super) peer: Option<mpsc::Sender<PeerNews>>,
     /// Changes whenever audio of the bot is dropped unheard.
     pub(super) cuts: watch::Sender<()>,
 }
@@ -106,6 +109,7 @@ impl Entry {
             tell_ended,
             orders: tell_orders,
             transfer: None,
+            peer: None,
             cuts: watch::Sender::new(()),
         };
         (entry, Ends { ended, orders })

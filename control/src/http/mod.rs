@@ -6,6 +6,7 @@
 //! | `GET /health/fleet` | | all workers of this host |
 //! | `GET /metrics` | | Prometheus text |
 //! | `WS /ws/{bot_id}`, `WS /exotel/{bot_id}` | | a call ([`telephony`](crate::telephony)) |
+//! | `POST /livekit/dispatch` | yes | a call that waits in a room ([`livekit`]) |
 //! | `GET /recordings/{key}` | yes | a recording that is still on this machine, `Range` |
 //!
 //! Whatever is refused has a JSON body: `{"detail":"not_found"}`.
@@ -42,6 +43,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::calls::Slots;
 use crate::config::{HttpConfig, Secret, WorkerConfig};
+use crate::livekit::{self, Livekit};
 use crate::metrics::{self, Metrics};
 use crate::telephony::Telephony;
 
@@ -63,6 +65,7 @@ pub struct Desk {
     /// Each spool stands before the store that its recordings are moved to.
     recording_dirs: Vec<PathBuf>,
     telephony: Option<Telephony>,
+    livekit: Option<Livekit>,
 }
 
 impl Desk {
@@ -81,12 +84,18 @@ impl Desk {
                 .flat_map(|dir| ["spool", "recordings"].map(|name| dir.join(name)))
                 .collect(),
             telephony: None,
+            livekit: None,
         }
     }
 
     /// Also takes calls that come as WebSockets.
     pub fn with_telephony(self, telephony: Telephony) -> Self {
         Self { telephony: Some(telephony), ..self }
+    }
+
+    /// Also starts calls that wait in LiveKit's rooms.
+    pub fn with_livekit(self, livekit: Option<Livekit>) -> Self {
+        Self { livekit, ..self }
     }
 }
 
@@ -199,6 +208,7 @@ fn router(desk: Desk) -> Router {
     let secret = desk.secret.clone();
     let guarded = Router::new()
         .route("/recordings/{key}", get(recordings::get))
+        .merge(livekit::routes(desk.livekit.clone()))
         .route_layer(from_fn_with_state(secret, secret::required));
     Router::new()
         .route("/health", get(health::worker))

@@ -23,3 +23,4 @@ pub mod shard;
 pub use interface::*;
 pub use quality::Quality;
 pub use shard::{Call, Coming, Counters, Shard};
+pub use vox_webrtc::{Offer, Peer, PeerEvent};

@@ -277,6 +277,7 @@ fn name(event: &Event) -> &'static str {
         Event::MediaStarted { .. } => "media started",
         Event::Renegotiated { .. } => "renegotiated",
         Event::Spent { .. } => "spent",
+        Event::Peer { .. } | Event::Offered { .. } | Event::Left { .. } => "peer",
         Event::Digit { .. } => "digit",
         Event::Stalled { .. } => "stalled",
         Event::Speech { .. } => "speech",

@@ -2,11 +2,12 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use vox_codecs::{CodecKind, Decoder, Encoder};
+use vox_webrtc::Peer;
 
 use super::{CallId, Reason};
 use crate::hearing::Vad;
 use crate::pipeline::{Agent, Prompt, Tap};
-use crate::shard::Call;
+use crate::shard::{Call, SEALED};
 
 /// What control asks of a shard. Accepted or refused at once by the engine's handle; the effect is
 /// a later [`Event`](super::Event).
@@ -65,11 +66,44 @@ pub enum Command {
     },
     /// Refuse new calls; the present ones run to their end.
     Drain,
+    /// The call's media go through this peer from now on, sealed (DTLS-SRTP). A displaced one comes
+    /// back in [`Event::Left`](super::Event::Left).
+    Join {
+        /// The call.
+        call: CallId,
+        /// The peer, which has its answer.
+        peer: Box<Peer>,
+    },
+    /// What the other side of the call's peer has signalled, or is to be told.
+    Negotiate {
+        /// The call.
+        call: CallId,
+        /// What.
+        step: Negotiation,
+    },
     /// Ask for a [`Event::Report`](super::Event::Report) on a call.
     Query {
         /// The call.
         call: CallId,
     },
+}
+
+/// A step of a peer's signalling (RFC 8829).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Negotiation {
+    /// A candidate of the other side's, `candidate:…`.
+    Candidate(String),
+    /// Make an [`Event::Offered`](super::Event::Offered).
+    Offer {
+        /// Lines to hear on, beyond those there are.
+        more: usize,
+        /// Look for the path anew.
+        restart: bool,
+    },
+    /// The answer to that.
+    Answer(String),
+    /// A message for the reliable data channel.
+    Message(Box<[u8]>),
 }
 
 /// Up to 32 DTMF digits, `0-9 * # A-D`.
@@ -147,6 +181,27 @@ pub struct MediaSession {
 }
 
 impl MediaSession {
+    /// What goes through a call's [`Peer`], which knows the way.
+    pub fn sealed(
+        payload_type: u8,
+        direction: Direction,
+        encoder: Encoder,
+        decoder: Decoder,
+    ) -> Self {
+        Self {
+            remote: SEALED,
+            remote_rtcp: None,
+            rtcp_mux: false,
+            payload_type,
+            event_payload_type: None,
+            noise_payload_type: None,
+            direction,
+            ptime_ms: 20,
+            encoder,
+            decoder,
+        }
+    }
+
     /// The codec agreed on.
     pub fn codec(&self) -> CodecKind {
         self.decoder.kind()

@@ -1,5 +1,7 @@
 use std::time::Duration;
 
+use vox_webrtc::{Offer, Peer, PeerEvent};
+
 use super::{CallId, MediaSession};
 use crate::pipeline::{Agent, Prompt, Tap};
 use crate::quality::Quality;
@@ -76,6 +78,28 @@ pub enum Event {
         played: Duration,
         /// Whether that was all of it.
         complete: bool,
+    },
+    /// Something happened to the call's peer, besides packets.
+    Peer {
+        /// The call.
+        call: CallId,
+        /// What.
+        event: PeerEvent,
+    },
+    /// What `Negotiation::Offer` asked for; nothing when there is no peer.
+    Offered {
+        /// The call.
+        call: CallId,
+        /// The offer.
+        offer: Option<Offer>,
+    },
+    /// A peer was displaced and is to be dropped off the shard. Also how one comes back whose call
+    /// is gone.
+    Left {
+        /// The call.
+        call: CallId,
+        /// The peer.
+        peer: Box<Peer>,
     },
     /// Answer to `Query`.
     Report {

@@ -19,6 +19,8 @@ pub struct TxSlot(pub u16);
 pub trait PacketMemory {
     /// The bytes of a received datagram.
     fn received(&self, buf: &RxBuf) -> &[u8];
+    /// The same, to be changed in place: what was sealed is opened where it lies.
+    fn received_mut(&mut self, buf: &RxBuf) -> &mut [u8];
     /// Gives a receive buffer back to the kernel's ring. Only `index` counts: the core may have
     /// narrowed `offset` and `len` to the payload.
     fn release(&mut self, buf: RxBuf);

@@ -5,7 +5,7 @@ mod memory;
 mod output;
 mod time;
 
-pub use command::{CallSetup, Command, Digits, Direction, Limits, MediaSession};
+pub use command::{CallSetup, Command, Digits, Direction, Limits, MediaSession, Negotiation};
 pub use event::{DigitSource, Ending, Event, Outcome, Reason};
 pub use memory::{PacketMemory, RxBuf, TxSlot};
 pub use output::{Component, Input, LegKey, Output};

@@ -2,10 +2,12 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use vox_rtp::{Datagram, DropReason, classify};
+use vox_webrtc::Peer;
 
 use super::Context;
 use super::grid::Moved;
 use super::live::Live;
+use super::sealed::Opened;
 use crate::jitter::JitterBuffer;
 use crate::leg::Leg;
 use crate::pipeline::{Agent, Pipeline, Prompt, Tap};
@@ -59,6 +61,8 @@ pub(super) struct Media {
     pub(super) leg: Leg,
     pub(super) jitter: JitterBuffer,
     pub(super) pipeline: Pipeline,
+    /// Seals and opens packets; in the [`Context`] while the call is worked with.
+    pub(super) peer: Option<Box<Peer>>,
 }
 
 impl Call {
@@ -76,6 +80,7 @@ impl Call {
                 // Made for the right rates at the answer.
                 jitter: JitterBuffer::new(8_000, 8_000),
                 pipeline: Pipeline::new(tap, vad),
+                peer: None,
             },
             dropped: [0; DropReason::COUNT],
         })
@@ -101,6 +106,27 @@ impl Call {
     /// about at will, and another stream in the same call (a transfer, another codec) waits no
     /// longer than one in a random slice does.
     pub(super) fn datagram<M: PacketMemory>(
+        &mut self,
+        ctx: &mut Context<'_, M>,
+        component: Component,
+        source: SocketAddr,
+        buf: RxBuf,
+    ) -> bool {
+        ctx.peer = self.media.peer.take();
+        let first = match ctx.open(source, buf) {
+            Opened::Rtp(source, buf) => self.packet(ctx, component, source, buf),
+            Opened::Nothing => false,
+            Opened::Dropped(buf) => {
+                self.count_dropped(ctx, DropReason::NotRtp);
+                ctx.memory.release(buf);
+                false
+            }
+        };
+        self.media.peer = ctx.peer.take();
+        first
+    }
+
+    fn packet<M: PacketMemory>(
         &mut self,
         ctx: &mut Context<'_, M>,
         component: Component,
@@ -192,6 +218,14 @@ impl Call {
         ctx: &mut Context<'_, M>,
         frame: u64,
     ) -> Option<Reason> {
+        ctx.peer = self.media.peer.take();
+        ctx.tick_peer();
+        let reason = self.turn(ctx, frame);
+        self.media.peer = ctx.peer.take();
+        reason
+    }
+
+    fn turn<M: PacketMemory>(&mut self, ctx: &mut Context<'_, M>, frame: u64) -> Option<Reason> {
         let skipped = self.next_frame.map_or(0, |next| frame.saturating_sub(next));
         let frames = skipped + 1;
         self.next_frame = Some(frame + 1);
@@ -217,6 +251,17 @@ impl Call {
         ctx: &mut Context<'_, M>,
         command: Command,
     ) -> Option<Reason> {
+        ctx.peer = self.media.peer.take();
+        let reason = self.carry_out(ctx, command);
+        self.media.peer = ctx.peer.take();
+        reason
+    }
+
+    fn carry_out<M: PacketMemory>(
+        &mut self,
+        ctx: &mut Context<'_, M>,
+        command: Command,
+    ) -> Option<Reason> {
         match command {
             Command::Answer { session, .. } => self.answer(ctx, session),
             Command::Attach { agent, .. } => self.attach(ctx, agent),
@@ -231,6 +276,8 @@ impl Call {
                 ctx.event(Event::Report { call, quality: self.quality() });
             }
             Command::Close { reason, .. } => return Some(reason),
+            Command::Join { peer, .. } => ctx.join(peer),
+            Command::Negotiate { step, .. } => ctx.negotiate(step),
             // These name no call; the shard has dealt with them.
             Command::Open(_) | Command::Drain => {}
         }
@@ -254,6 +301,9 @@ impl Call {
                 live.say_bye(ctx, &mut self.media.leg);
             }
             self.media.jitter.reset(8_000, 8_000, &mut ctx.memory);
+            ctx.peer = self.media.peer.take();
+            ctx.leave();
+            self.media.peer = ctx.peer.take();
         }
         self.ending(ctx.now, reason, self.quality())
     }

@@ -1,3 +1,7 @@
+use std::net::SocketAddr;
+
+use vox_webrtc::Peer;
+
 use super::Counters;
 use super::ledger::Lent;
 use super::outbox::Outbox;
@@ -13,6 +17,8 @@ pub(crate) struct Context<'a, M> {
     pub(crate) memory: Lent<'a, M>,
     pub(crate) counters: &'a mut Counters,
     pub(crate) outbox: &'a mut Outbox,
+    /// Seals what is sent; the call's, while it has one.
+    pub(crate) peer: Option<Box<Peer>>,
 }
 
 impl<M: PacketMemory> Context<'_, M> {
@@ -25,20 +31,37 @@ impl<M: PacketMemory> Context<'_, M> {
         self.outbox.event(event);
     }
 
-    pub(crate) fn connect(&mut self, component: Component, peer: Option<std::net::SocketAddr>) {
+    pub(crate) fn connect(&mut self, component: Component, peer: Option<SocketAddr>) {
+        // Whom to hear is for the peer to say, which knows of more than one path.
+        if self.peer.is_some() {
+            return;
+        }
         self.outbox.connect(self.leg, component, peer);
     }
 
     /// `len` bytes in an acquired slot are to be sent.
     pub(crate) fn send(&mut self, component: Component, slot: TxSlot, len: usize, to: Destination) {
-        self.memory.sent();
+        if self.peer.is_some() {
+            return self.seal(slot, len);
+        }
         let to = match to {
             Destination::Connected => None,
             Destination::Address(address) => Some(address),
         };
+        self.put_out(component, slot, len, to);
+    }
+
+    /// As [`send`](Self::send), but not to be sealed.
+    pub(super) fn put_out(
+        &mut self,
+        component: Component,
+        slot: TxSlot,
+        len: usize,
+        to: Option<SocketAddr>,
+    ) {
+        self.memory.sent();
         // A slot is at most a few thousand bytes long.
-        let len = len as u16;
-        self.outbox.send(self.leg, component, slot, len, to);
+        self.outbox.send(self.leg, component, slot, len as u16, to);
     }
 
     /// A prompt came to its end, or was broken off.

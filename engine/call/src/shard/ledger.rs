@@ -98,6 +98,10 @@ impl<M: PacketMemory> PacketMemory for Lent<'_, M> {
         self.memory.received(buf)
     }
 
+    fn received_mut(&mut self, buf: &RxBuf) -> &mut [u8] {
+        self.memory.received_mut(buf)
+    }
+
     fn release(&mut self, buf: RxBuf) {
         let ledger = &mut *self.ledger;
         let owner = &mut ledger.owner[usize::from(buf.index)];

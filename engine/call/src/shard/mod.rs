@@ -11,6 +11,7 @@ mod grid;
 mod ledger;
 mod live;
 mod outbox;
+mod sealed;
 mod table;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -29,6 +30,7 @@ pub use counters::Counters;
 use grid::{Due, Grid};
 use ledger::{Ledger, Lent};
 use outbox::Outbox;
+pub(crate) use sealed::SEALED;
 use table::Table;
 
 /// How soon something expected comes.
@@ -201,6 +203,8 @@ impl Shard {
             | Command::Record { call, .. }
             | Command::Digits { call, .. }
             | Command::Close { call, .. }
+            | Command::Join { call, .. }
+            | Command::Negotiate { call, .. }
             | Command::Query { call } => call,
         };
         let found = self.table.find(id).and_then(|key| Some((key, self.table.lend(key)?)));
@@ -257,6 +261,7 @@ impl Shard {
             Command::Record { call, tap: Some(tap) } => {
                 Event::Spent { call, agent: None, prompt: None, tap: Some(tap) }
             }
+            Command::Join { call, peer } => Event::Left { call, peer },
             _ => return,
         };
         self.outbox.event(event);
@@ -321,6 +326,7 @@ impl Shard {
             call,
             leg,
             memory: Lent::new(memory, &mut self.ledger),
+            peer: None,
             counters: &mut self.counters,
             outbox: &mut self.outbox,
         }

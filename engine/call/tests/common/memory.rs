@@ -77,6 +77,12 @@ impl PacketMemory for Memory {
         &self.received[usize::from(buf.index)][usize::from(buf.offset)..][..usize::from(buf.len)]
     }
 
+    fn received_mut(&mut self, buf: &RxBuf) -> &mut [u8] {
+        assert!(self.received_out[usize::from(buf.index)], "buffer {} is changed after", buf.index);
+        &mut self.received[usize::from(buf.index)][usize::from(buf.offset)..]
+            [..usize::from(buf.len)]
+    }
+
     fn release(&mut self, buf: RxBuf) {
         let out = &mut self.received_out[usize::from(buf.index)];
         assert!(*out, "buffer {} is released twice", buf.index);

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use vox_call::hearing::Vad;
 use vox_call::pipeline::{Agent, Prompt};
-use vox_call::{Call, CallId, CallSetup, Command, Digits, MediaSession, Reason};
+use vox_call::{Call, CallId, CallSetup, Command, Digits, MediaSession, Negotiation, Peer, Reason};
 
 mod bell;
 mod events;
@@ -138,6 +138,16 @@ impl Engine {
     /// Refuses new calls from now on; those that live run to their end.
     pub fn drain(&self) {
         self.inner.drain();
+    }
+
+    /// Has the call's media go through `peer`, which has its answer, from now on.
+    pub fn join(&self, call: CallId, peer: Peer) -> Result<(), Refused> {
+        self.send(call, Command::Join { call, peer: Box::new(peer) })
+    }
+
+    /// Tells the call's peer what was signalled, or asks it for what is to be.
+    pub fn negotiate(&self, call: CallId, step: Negotiation) -> Result<(), Refused> {
+        self.send(call, Command::Negotiate { call, step })
     }
 
     /// Asks for a `Report` event.

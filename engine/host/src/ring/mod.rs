@@ -360,6 +360,9 @@ impl PacketMemory for Packets {
     fn received(&self, buf: &RxBuf) -> &[u8] {
         self.receive.bytes(buf)
     }
+    fn received_mut(&mut self, buf: &RxBuf) -> &mut [u8] {
+        self.receive.bytes_mut(buf)
+    }
     fn release(&mut self, buf: RxBuf) {
         self.receive.release(buf.index);
     }

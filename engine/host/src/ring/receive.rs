@@ -85,6 +85,21 @@ impl ReceiveMemory {
         }
     }
 
+    /// The same, to be changed in place.
+    pub(crate) fn bytes_mut(&mut self, buf: &RxBuf) -> &mut [u8] {
+        let (offset, len) = (usize::from(buf.offset), usize::from(buf.len));
+        let held = self.owners.get(usize::from(buf.index)) == Some(&Owner::Held);
+        if !held || offset + len > Self::STRIDE {
+            debug_assert!(false, "a packet is changed after its release: {buf:?}");
+            return &mut [];
+        }
+        let start = usize::from(buf.index) * Self::STRIDE + offset;
+        assert!(start + len <= self.buffers.len());
+        // SAFETY: the range is inside the mapping (checked above). The buffer is held, so the kernel
+        // does not touch it until it is provided again, which needs `&mut self`, as this borrow does.
+        unsafe { std::slice::from_raw_parts_mut(self.buffers.as_ptr().add(start), len) }
+    }
+
     /// Has the bytes of a datagram brought into the cache.
     pub(super) fn expect(&self, buf: &RxBuf) {
         let (offset, len) = (usize::from(buf.offset), usize::from(buf.len));

@@ -90,6 +90,10 @@ impl PacketMemory for Memory {
         let bytes = self.buffers[usize::from(buf.index)].as_ref().expect("not released");
         &bytes[usize::from(buf.offset)..usize::from(buf.offset + buf.len)]
     }
+    fn received_mut(&mut self, buf: &RxBuf) -> &mut [u8] {
+        let bytes = self.buffers[usize::from(buf.index)].as_mut().expect("not released");
+        &mut bytes[usize::from(buf.offset)..usize::from(buf.offset + buf.len)]
+    }
     fn release(&mut self, buf: RxBuf) {
         self.buffers[usize::from(buf.index)].take().expect("released once");
         self.free.push(buf.index);

@@ -1,0 +1,100 @@
+//! One call in a room, from its slot to its result.
+//!
+//! ```text
+//! open ─► join ─► wait ─► talk ─► leave
+//!  config  room    active  media
+//! ```
+
+use std::time::Duration;
+
+use vox_call::{Direction, MediaSession, Reason};
+use vox_codecs::{CodecKind, Decoder, Encoder};
+use vox_contracts::Object;
+use vox_webrtc::OPUS_PAYLOAD_TYPE;
+
+use super::Livekit;
+use super::session::{Seen, Session};
+use crate::calls::{LiveCall, Order};
+
+/// How a call came to its end.
+#[derive(Debug)]
+enum Fate {
+    /// The caller left.
+    HungUp,
+    /// The bot, a limit, the worker.
+    Ended,
+    /// The room is lost, or cannot be had.
+    Lost(String),
+}
+
+/// Everything, from the room to the end.
+pub(super) async fn run(livekit: Livekit, mut line: LiveCall, room: String) {
+    let joined = tokio::select! {
+        joined = Session::join(&livekit, line.seal(), &room) => {
+            joined.map_err(|error| Fate::Lost(error.to_string()))
+        }
+        _ = line.ended() => Err(Fate::Ended),
+    };
+    let mut answered = false;
+    let fate = match joined {
+        Ok(mut session) => {
+            let fate = talk(&mut session, &mut line, &mut answered).await;
+            settle(&line, &fate, answered);
+            session.leave().await;
+            return;
+        }
+        Err(fate) => fate,
+    };
+    settle(&line, &fate, answered);
+}
+
+async fn talk(session: &mut Session, line: &mut LiveCall, answered: &mut bool) -> Fate {
+    loop {
+        let seen = tokio::select! {
+            seen = session.next() => seen,
+            order = line.next_order() => match order {
+                Order::Ended(_) => return Fate::Ended,
+                Order::Transfer { .. } => {
+                    line.transferred("livekit_sip_refer", Err("not from a room yet".into()));
+                    continue;
+                }
+            },
+        };
+        match seen {
+            Seen::Answered => match line.answer(media()).await {
+                Ok(()) => *answered = true,
+                Err(error) => return Fate::Lost(error.to_string()),
+            },
+            Seen::Digit(digit) => line.digit_from_signalling(digit, DIGIT),
+            Seen::CallerLeft => return Fate::HungUp,
+            Seen::Gone(why) => return Fate::Lost(why),
+        }
+    }
+}
+
+fn settle(line: &LiveCall, fate: &Fate, answered: bool) {
+    match fate {
+        Fate::HungUp if answered => line.close(Reason::CallerHungUp),
+        Fate::HungUp => line.close(Reason::CallerCancelled),
+        Fate::Ended => {}
+        Fate::Lost(why) => {
+            tracing::warn!(call_id = line.call().0, "the room is lost: {why}");
+            let facts = [("why".to_owned(), why.as_str().into())];
+            line.note("room_lost", facts.into_iter().collect::<Object>());
+            line.close(Reason::SignallingFailed);
+        }
+    }
+}
+
+/// What goes through the peer: Opus at 48 kHz, which the engine hears and speaks wide-band.
+fn media() -> MediaSession {
+    MediaSession::sealed(
+        OPUS_PAYLOAD_TYPE,
+        Direction::SendRecv,
+        Encoder::new(CodecKind::Opus),
+        Decoder::new(CodecKind::Opus),
+    )
+}
+
+/// What a phone's key is taken to last: nobody says.
+const DIGIT: Duration = Duration::from_millis(250);

@@ -1,0 +1,50 @@
+//! LiveKit: calls that wait in a room.
+//!
+//! ```text
+//!  LiveKit ── room, WebRTC ──► peer on the call's shard ─► engine
+//!     ▲ signalling                    ▲
+//!     └──────────── session ──────────┘   one task a call
+//! ```
+//!
+//! A room's caller goes through the same door as a SIP caller, and the engine's limits, recording
+//! and one close are the call's own. Start reading at `call` (one call, from the room to the
+//! result), then `session` (what is going on in a room), `signal` (messages to and from the server)
+//! and `token`.
+//!
+//! What this module does not do: media (the shard's peer does), LiveKit's own SIP side, who may
+//! send us calls (the routes' secret says so).
+
+mod call;
+mod routes;
+mod session;
+mod signal;
+mod token;
+
+use std::sync::Arc;
+
+use vox_webrtc::Identity;
+
+use crate::calls::Calls;
+use crate::config::LivekitConfig;
+
+pub use routes::routes;
+
+/// What calls in rooms have in common. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Livekit(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    calls: Calls,
+    config: LivekitConfig,
+    /// Shown in every DTLS handshake of this process.
+    identity: Identity,
+}
+
+impl Livekit {
+    /// Takes calls for `calls` from the rooms of one server.
+    pub fn new(calls: Calls, config: LivekitConfig) -> anyhow::Result<Self> {
+        let identity = Identity::new()?;
+        Ok(Self(Arc::new(Inner { calls, config, identity })))
+    }
+}

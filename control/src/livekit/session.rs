@@ -1,0 +1,326 @@
+//! Being in a room: who is there, what is signalled, what the peer tells.
+
+use std::time::Duration;
+
+use livekit_protocol::{
+    DataPacket, LeaveRequest, ParticipantInfo, Ping, SipDtmf, TrackType, UpdateSubscription,
+    data_packet, leave_request, participant_info, signal_request,
+};
+use prost::Message as _;
+use serde::Deserialize;
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval, timeout_at};
+use vox_call::{Negotiation, Peer, PeerEvent};
+use vox_webrtc::Offer;
+
+use super::signal::{Said, Signal, SignalError, description};
+use super::{Livekit, token};
+use crate::calls::{PeerLine, PeerNews};
+
+/// What is going on in a room, as far as a call is concerned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Seen {
+    /// The caller can hear us.
+    Answered,
+    /// The caller pressed a key.
+    Digit(char),
+    /// The caller has left, or hung up.
+    CallerLeft,
+    /// The room goes on without us, or is no more.
+    Gone(String),
+}
+
+/// A call's presence in a room.
+#[derive(Debug)]
+pub(super) struct Session {
+    signal: Signal,
+    line: PeerLine,
+    caller: Option<Caller>,
+    ping: Interval,
+    /// When the server was heard last.
+    heard: Instant,
+    ping_limit: Duration,
+    /// Media can flow.
+    connected: bool,
+    answered: bool,
+    offers: u32,
+}
+
+/// The one that the call is with.
+#[derive(Debug)]
+struct Caller {
+    sid: String,
+    version: u32,
+    /// The track that we hear.
+    track: Option<String>,
+    /// Not before it says `active` can a phone hear us.
+    is_active: bool,
+}
+
+/// Why a room cannot be joined.
+pub(super) type JoinError = SignalError;
+
+impl Session {
+    /// Joins `room` for `line`, whose peer is with the engine then. The caller may not be there yet.
+    pub(super) async fn join(
+        livekit: &Livekit,
+        line: PeerLine,
+        room: &str,
+    ) -> Result<Self, JoinError> {
+        let limit = Instant::now() + JOIN_LIMIT;
+        let wrong = |why: String| SignalError::Unreadable(why);
+        let (peer, offer) = prepare(livekit, &line).await.map_err(wrong)?;
+        let identity = format!("vox-{}", line.call().0);
+        let config = &livekit.0.config;
+        let token = token::join(config, room, &identity).map_err(wrong)?;
+        let (signal, joined) = Signal::join(&config.url, &token, TRACK, offer.sdp).await?;
+        let seconds = |seconds: i32| Duration::from_secs(seconds.clamp(1, 60) as u64);
+        let mut ping = interval(seconds(joined.ping_interval));
+        ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let now = Instant::now();
+        let mut session = Self {
+            signal,
+            line,
+            caller: None,
+            ping,
+            heard: now,
+            ping_limit: seconds(joined.ping_timeout),
+            connected: false,
+            answered: false,
+            offers: 1,
+        };
+        for participant in joined.other_participants {
+            session.update(participant).await?;
+        }
+        session.negotiate(peer, limit).await?;
+        Ok(session)
+    }
+
+    /// From the server's answer and first candidate to a peer that the engine has.
+    async fn negotiate(&mut self, mut peer: Peer, limit: Instant) -> Result<(), JoinError> {
+        let mut answered = false;
+        loop {
+            let late = SignalError::Late(JOIN_LIMIT);
+            let said = timeout_at(limit, self.signal.next()).await.map_err(|_| late)??;
+            let unusable = |why: vox_webrtc::PeerError| SignalError::Unreadable(why.to_string());
+            match said {
+                Said::Answer(answer) => {
+                    peer.answer(&answer.sdp).map_err(unusable)?;
+                    answered = true;
+                }
+                Said::Trickle(trickle) => {
+                    let Some(candidate) = candidate(&trickle.candidate_init) else { continue };
+                    peer.candidate(&candidate).map_err(unusable)?;
+                    if answered {
+                        break;
+                    }
+                }
+                Said::Update(update) => {
+                    for participant in update.participants {
+                        self.update(participant).await?;
+                    }
+                }
+                Said::Leave(leave) => return Err(SignalError::Lost(farewell(&leave))),
+                _ => {}
+            }
+        }
+        self.line.join(peer).map_err(|refused| SignalError::Lost(refused.to_string()))
+    }
+
+    /// What happens next. Nothing is lost when the future is dropped.
+    pub(super) async fn next(&mut self) -> Seen {
+        loop {
+            if !self.answered && self.connected && self.caller.as_ref().is_some_and(|c| c.is_active)
+            {
+                self.answered = true;
+                return Seen::Answered;
+            }
+            let seen = tokio::select! {
+                said = self.signal.next() => match said {
+                    Ok(said) => {
+                        self.heard = Instant::now();
+                        self.said(said).await
+                    }
+                    Err(error) => Err(error),
+                },
+                news = self.line.news() => self.told(news).await,
+                _ = self.ping.tick() => self.tick().await,
+            };
+            match seen {
+                Ok(None) => {}
+                Ok(Some(seen)) => return seen,
+                Err(error) => return Seen::Gone(error.to_string()),
+            }
+        }
+    }
+
+    /// Says goodbye.
+    pub(super) async fn leave(mut self) {
+        let leave = LeaveRequest {
+            reason: livekit_protocol::DisconnectReason::ClientInitiated.into(),
+            action: leave_request::Action::Disconnect.into(),
+            ..LeaveRequest::default()
+        };
+        // A server that is gone needs none.
+        let _ = self.signal.send(signal_request::Message::Leave(leave)).await;
+    }
+
+    async fn said(&mut self, said: Said) -> Result<Option<Seen>, SignalError> {
+        match said {
+            Said::Trickle(trickle) => {
+                if let Some(candidate) = candidate(&trickle.candidate_init) {
+                    self.step(Negotiation::Candidate(candidate))?;
+                }
+            }
+            Said::Answer(answer) => self.step(Negotiation::Answer(answer.sdp))?,
+            Said::Update(update) => {
+                for participant in update.participants {
+                    if let Some(seen) = self.update(participant).await? {
+                        return Ok(Some(seen));
+                    }
+                }
+            }
+            Said::MediaSectionsRequirement(lines) => {
+                let more = lines.num_audios.min(LINES_MAX) as usize;
+                self.step(Negotiation::Offer { more, restart: false })?;
+            }
+            Said::Leave(leave) => return Ok(Some(Seen::Gone(farewell(&leave)))),
+            _ => {}
+        }
+        Ok(None)
+    }
+
+    /// Somebody came, changed or left.
+    async fn update(&mut self, them: ParticipantInfo) -> Result<Option<Seen>, SignalError> {
+        let left = them.state() == participant_info::State::Disconnected
+            || them.attributes.get("sip.callStatus").is_some_and(|status| status == "hangup");
+        let known = self.caller.as_ref().is_some_and(|caller| caller.sid == them.sid);
+        if !known && (left || self.caller.is_some() || !is_phone(&them)) {
+            return Ok(None);
+        }
+        if left {
+            return Ok(Some(Seen::CallerLeft));
+        }
+        let caller = self.caller.get_or_insert_with(|| Caller {
+            sid: them.sid.clone(),
+            version: 0,
+            track: None,
+            is_active: false,
+        });
+        if them.version < caller.version {
+            return Ok(None);
+        }
+        caller.version = them.version;
+        let status = them.attributes.get("sip.callStatus");
+        caller.is_active = status.is_none_or(|status| status == "active");
+        let audio = them.tracks.iter().find(|track| track.r#type() == TrackType::Audio);
+        if let Some(track) = audio
+            && caller.track.as_deref() != Some(&track.sid)
+        {
+            caller.track = Some(track.sid.clone());
+            let subscription = UpdateSubscription {
+                track_sids: vec![track.sid.clone()],
+                subscribe: true,
+                ..UpdateSubscription::default()
+            };
+            self.signal.send(signal_request::Message::Subscription(subscription)).await?;
+        }
+        Ok(None)
+    }
+
+    /// The peer has news.
+    async fn told(&mut self, news: PeerNews) -> Result<Option<Seen>, SignalError> {
+        match news {
+            PeerNews::Event(PeerEvent::Connected) => self.connected = true,
+            PeerNews::Event(PeerEvent::Interrupted) => self.connected = false,
+            PeerNews::Event(PeerEvent::Data(bytes)) => return Ok(digit(&bytes).map(Seen::Digit)),
+            PeerNews::Event(PeerEvent::Refused(why) | PeerEvent::Closed(why)) => {
+                return Ok(Some(Seen::Gone(why)));
+            }
+            PeerNews::Offered(Some(Offer { sdp })) => {
+                self.offers += 1;
+                let offer = description(sdp, self.offers);
+                self.signal.send(signal_request::Message::Offer(offer)).await?;
+            }
+            PeerNews::Offered(None) => {}
+            PeerNews::Press(digits) => {
+                for digit in digits.iter() {
+                    self.step(Negotiation::Message(press(digit).into()))?;
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    async fn tick(&mut self) -> Result<Option<Seen>, SignalError> {
+        let silent = self.heard.elapsed();
+        if silent > self.ping_limit {
+            return Err(SignalError::Late(self.ping_limit));
+        }
+        let timestamp = time::OffsetDateTime::now_utc().unix_timestamp() * 1_000;
+        let ping = Ping { timestamp, rtt: 0 };
+        self.signal.send(signal_request::Message::PingReq(ping)).await?;
+        Ok(None)
+    }
+
+    fn step(&self, step: Negotiation) -> Result<(), SignalError> {
+        self.line.negotiate(step).map_err(|refused| SignalError::Lost(refused.to_string()))
+    }
+}
+
+/// Whether it is who came by telephone.
+fn is_phone(them: &ParticipantInfo) -> bool {
+    them.kind() == participant_info::Kind::Sip
+}
+
+/// Peer and offer are made off the runtime's threads: it takes about a millisecond.
+async fn prepare(livekit: &Livekit, line: &PeerLine) -> Result<(Peer, Offer), String> {
+    let (identity, local) = (livekit.0.identity.clone(), line.rtp());
+    let made = tokio::task::spawn_blocking(move || Peer::offer(&identity, local, TRACK, LINES));
+    match made.await {
+        Ok(made) => made.map_err(|error| error.to_string()),
+        Err(died) => Err(died.to_string()),
+    }
+}
+
+/// A key that a phone reports by data packet.
+fn digit(bytes: &[u8]) -> Option<char> {
+    let packet = DataPacket::decode(bytes).ok()?;
+    let Some(data_packet::Value::SipDtmf(SipDtmf { digit, .. })) = packet.value else {
+        return None;
+    };
+    let digit = digit.chars().next()?.to_ascii_uppercase();
+    KEYS.contains(digit).then_some(digit)
+}
+
+/// What has a phone's gateway press a key (RFC 4733 §3.2 for the code).
+fn press(digit: char) -> Vec<u8> {
+    let code = KEYS.find(digit).unwrap_or_default() as u32;
+    let dtmf = SipDtmf { code, digit: digit.to_string() };
+    let value = Some(data_packet::Value::SipDtmf(dtmf));
+    DataPacket { value, ..DataPacket::default() }.encode_to_vec()
+}
+
+/// The candidate's line in what a server trickles.
+fn candidate(init: &str) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Init {
+        candidate: String,
+    }
+    let Init { candidate } = serde_json::from_str(init).ok()?;
+    (!candidate.is_empty()).then_some(candidate)
+}
+
+fn farewell(leave: &LeaveRequest) -> String {
+    format!("the server ends it: {}", leave.reason().as_str_name().to_lowercase())
+}
+
+/// By their codes.
+const KEYS: &str = "0123456789*#ABCD";
+/// Our track's name, on our side and in the room.
+const TRACK: &str = "vox-agent";
+/// Lines to hear on, to begin with: the caller, and a caller who comes again.
+const LINES: usize = 2;
+/// Lines that a server may ask for at once.
+const LINES_MAX: u32 = 4;
+/// From the first message to a peer that the engine has.
+const JOIN_LIMIT: Duration = Duration::from_secs(10);

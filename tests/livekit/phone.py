@@ -1,0 +1,142 @@
+"""A telephone in a LiveKit room, with the Python SDK: behaves as livekit-sip's participants do.
+
+    phone.py URL ROOM SPEECH.wav HEARD.wav [--digits 12#] [--hold SECONDS] [--silent]
+
+Joins as a SIP participant that rings, publishes its microphone, hears every audio track, is `active`
+once somebody else publishes one, plays SPEECH and records HEARD (48 kHz, mono, from the first
+sample of SPEECH on), hangs up. Says what happens, one JSON object a line.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import time
+import wave
+
+from livekit import api, rtc
+
+RATE = 48_000
+FRAME = RATE // 50
+
+
+def say(event, **facts):
+    print(json.dumps({"event": event, "at": time.time(), **facts}), flush=True)
+
+
+def token(room, number):
+    attributes = {
+        "sip.callID": "SCL_1",
+        "sip.callStatus": "ringing",
+        "sip.phoneNumber": number,
+        "sip.trunkPhoneNumber": "+15105550100",
+        "sip.trunkID": "ST_1",
+        "sip.ruleID": "SDR_1",
+    }
+    grants = api.VideoGrants(
+        room_join=True,
+        room=room,
+        can_publish=True,
+        can_subscribe=True,
+        can_publish_data=True,
+        can_update_own_metadata=True,
+    )
+    made = api.AccessToken(os.environ["LIVEKIT_API_KEY"], os.environ["LIVEKIT_API_SECRET"])
+    made = made.with_identity(f"sip_{number}").with_name(f"Phone {number}").with_kind("sip")
+    return made.with_grants(grants).with_attributes(attributes).to_jwt()
+
+
+def samples(path):
+    with wave.open(path) as file:
+        assert file.getsampwidth() == 2 and file.getnchannels() == 1, "16-bit mono"
+        assert file.getframerate() == RATE, f"{RATE} Hz"
+        return file.readframes(file.getnframes())
+
+
+async def hear(track, heard):
+    async for event in rtc.AudioStream(track, sample_rate=RATE, num_channels=1):
+        heard.append((time.monotonic(), bytes(event.frame.data)))
+
+
+async def call(args):
+    room, heard, tasks = rtc.Room(), [], []
+    spoken_to, gone = asyncio.Event(), asyncio.Event()
+
+    @room.on("track_published")
+    def published(publication, participant):
+        publication.set_subscribed(True)
+
+    @room.on("track_subscribed")
+    def subscribed(track, publication, participant):
+        if track.kind == rtc.TrackKind.KIND_AUDIO:
+            say("subscribed", identity=participant.identity)
+            tasks.append(asyncio.create_task(hear(track, heard)))
+            spoken_to.set()
+
+    @room.on("sip_dtmf_received")
+    def dtmf(event):
+        say("digit", digit=event.digit)
+
+    @room.on("disconnected")
+    def disconnected(reason):
+        say("disconnected", reason=str(reason))
+        gone.set()
+
+    @room.on("participant_disconnected")
+    def left(participant):
+        say("left", identity=participant.identity)
+        gone.set()
+
+    await room.connect(args.url, token(args.room, args.number), rtc.RoomOptions(auto_subscribe=False))
+    say("joined")
+    source = rtc.AudioSource(RATE, 1, queue_size_ms=200)
+    track = rtc.LocalAudioTrack.create_audio_track("phone", source)
+    options = rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_MICROPHONE, dtx=False, red=False)
+    await room.local_participant.publish_track(track, options)
+    for participant in room.remote_participants.values():
+        for publication in participant.track_publications.values():
+            publication.set_subscribed(True)
+    for digit in args.early_digits:
+        await room.local_participant.publish_dtmf(code=ord(digit), digit=digit)
+    await asyncio.wait_for(spoken_to.wait(), 30)
+    await room.local_participant.set_attributes({"sip.callStatus": "active"})
+    say("active")
+    for digit in args.digits:
+        await room.local_participant.publish_dtmf(code=ord(digit), digit=digit)
+        await asyncio.sleep(0.3)
+    speech = samples(args.speech)
+    began = time.monotonic()
+    for start in range(0, len(speech) - 2 * FRAME + 1, 2 * FRAME):
+        if gone.is_set():
+            break
+        frame = rtc.AudioFrame(speech[start : start + 2 * FRAME], RATE, 1, FRAME)
+        await source.capture_frame(frame)
+    try:
+        await asyncio.wait_for(gone.wait(), args.hold)
+    except asyncio.TimeoutError:
+        pass
+    with wave.open(args.heard, "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(RATE)
+        file.writeframes(b"".join(data for at, data in heard if at >= began))
+    if not gone.is_set():
+        say("hanging_up")
+        await room.local_participant.set_attributes({"sip.callStatus": "hangup"})
+    await room.disconnect()
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("url")
+    parser.add_argument("room")
+    parser.add_argument("speech")
+    parser.add_argument("heard")
+    parser.add_argument("--number", default="+15105550111")
+    parser.add_argument("--digits", default="")
+    parser.add_argument("--early-digits", default="")
+    parser.add_argument("--hold", type=float, default=1.5, help="seconds after SPEECH")
+    return parser.parse_args()
+
+
+asyncio.run(call(arguments()))

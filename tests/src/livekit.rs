@@ -1,0 +1,143 @@
+//! LiveKit's own server, and a telephone in its rooms: the Python SDK with a SIP token.
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::peers::{self, Process};
+use crate::wait_for;
+use crate::worker::{free_port, http_get};
+
+/// Key and secret that server, worker and telephone share.
+pub const KEYS: [&str; 2] = ["devkey", "secret-of-32-or-more-characters-xxxx"];
+
+/// A running `livekit-server` on loopback.
+#[derive(Debug)]
+pub struct Server {
+    /// Its process.
+    pub process: Process,
+    /// Where it is signalled to.
+    pub url: String,
+    python: PathBuf,
+    _directory: TempDir,
+}
+
+/// A telephone in a room.
+#[derive(Debug)]
+pub struct Phone {
+    process: Process,
+    /// What it heard, once it has hung up.
+    pub heard: PathBuf,
+}
+
+impl Server {
+    /// Starts one and waits until it answers; `None` when it, or the SDK, is missing.
+    ///
+    /// # Panics
+    /// When it does not answer within 20 s.
+    pub fn start() -> Option<Self> {
+        let program = peers::find("livekit-server")?;
+        let python = peers::directory().join("livekit-venv/bin/python");
+        if !python.is_file() {
+            peers::missing("livekit (PyPI)");
+            return None;
+        }
+        let directory = TempDir::new().expect("a temporary directory");
+        let (port, udp, stun) = (free_port(), free_port(), free_port());
+        let [key, secret] = KEYS;
+        let config = format!(
+            "port: {port}\nbind_addresses: [127.0.0.1]\nkeys: {{{key}: {secret}}}\n\
+             rtc: {{udp_port: {udp}, tcp_port: 0, node_ip: 127.0.0.1, use_external_ip: false, \
+             enable_loopback_candidate: true, use_ice_lite: true, interfaces: {{includes: [lo]}}, \
+             stun_servers: [\"127.0.0.1:{stun}\"]}}\nlogging: {{level: warn}}\n"
+        );
+        let path = directory.path().join("livekit.yaml");
+        std::fs::write(&path, config).expect("livekit.yaml");
+        let mut command = Command::new(program);
+        command.arg("--config").arg(&path).stdout(Stdio::null()).stderr(Stdio::null());
+        let process = Process::start(&mut command);
+        let address = ([127, 0, 0, 1], port).into();
+        wait_for("livekit-server", Duration::from_secs(20), || http_get(address, "/"));
+        let url = format!("ws://127.0.0.1:{port}");
+        Some(Self { process, url, python, _directory: directory })
+    }
+
+    /// A worker's environment for this server.
+    pub fn environment(&self) -> [(&str, &str); 4] {
+        let [key, secret] = KEYS;
+        [
+            ("LIVEKIT_URL", &self.url),
+            ("LIVEKIT_API_KEY", key),
+            ("LIVEKIT_API_SECRET", secret),
+            ("VOXCORE_SECRET", "between-services"),
+        ]
+    }
+
+    /// Has a telephone wait in `room` that will say `speech` (48 kHz).
+    ///
+    /// # Panics
+    /// When it is not there within a minute.
+    pub fn call(&self, room: &str, speech: &Path, arguments: &[&str]) -> Phone {
+        let heard = speech.with_file_name(format!("heard-{room}.wav"));
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("livekit/phone.py");
+        let mut command = Command::new(&self.python);
+        command.arg(script).args([&self.url, room]).arg(speech).arg(&heard).args(arguments);
+        let [key, secret] = KEYS;
+        command.env("LIVEKIT_API_KEY", key).env("LIVEKIT_API_SECRET", secret);
+        let mut process = Process::start(command.stdin(Stdio::null()).stdout(Stdio::piped()));
+        let mut output = BufReader::new(process.0.stdout.take().expect("piped"));
+        let mut line = String::new();
+        output.read_line(&mut line).expect("the telephone speaks");
+        assert!(line.contains("joined"), "the telephone says {line:?}");
+        process.0.stdout = Some(output.into_inner());
+        Phone { process, heard }
+    }
+}
+
+impl Phone {
+    /// Waits until it has hung up; what it says happened.
+    pub fn ended(mut self) -> (Vec<Value>, PathBuf) {
+        let mut text = String::new();
+        let mut output = self.process.0.stdout.take().expect("piped");
+        output.read_to_string(&mut text).expect("text");
+        let status = self.process.0.wait().expect("a child");
+        assert!(status.success(), "the telephone ends with {status}: {text}");
+        (text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect(), self.heard)
+    }
+}
+
+/// Whether this process has the network that WebRTC clients want: an interface besides loopback
+/// that is up. Runs the test `name` again in a network of its own when it has not.
+///
+/// # Panics
+/// When the test fails there.
+pub fn has_network(name: &str) -> bool {
+    let is_up = |entry: std::fs::DirEntry| -> bool {
+        let flags = std::fs::read_to_string(entry.path().join("flags")).unwrap_or_default();
+        let flags = u32::from_str_radix(flags.trim().trim_start_matches("0x"), 16).unwrap_or(0);
+        entry.file_name() != "lo" && flags & 1 == 1
+    };
+    let mut interfaces = std::fs::read_dir("/sys/class/net").into_iter().flatten().flatten();
+    if std::env::var_os(OWN_NETWORK).is_some() || interfaces.any(is_up) {
+        return true;
+    }
+    let set_up = "ip link set lo up && ip link add v0 type veth peer name v1 && \
+                  ip addr add 192.0.2.1/24 dev v0 && ip link set v0 up && ip link set v1 up && \
+                  exec \"$@\"";
+    let status = Command::new("unshare")
+        .args(["--map-root-user", "--net", "sh", "-c", set_up, "sh"])
+        .arg(std::env::current_exe().expect("a path of our own"))
+        .args(["--exact", name, "--nocapture"])
+        .env(OWN_NETWORK, "1")
+        .status()
+        .expect("unshare runs");
+    assert!(status.success(), "{name} in a network of its own: {status}");
+    false
+}
+
+/// Set where [`has_network`] has made one.
+const OWN_NETWORK: &str = "VOX_TEST_NETWORK";

@@ -1,0 +1,82 @@
+//! Calls that wait in rooms of a real LiveKit server.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use vox_tests::livekit::{Server, has_network};
+use vox_tests::worker::{Worker, http_post};
+use vox_tests::{ears, one_at_a_time, wait_for};
+
+/// Speech through Opus twice, and through two jitter buffers.
+const PESQ_MIN: f64 = 3.0;
+const SECRET: &str = "X-VoxCore-Secret: between-services\r\n";
+
+#[test]
+fn a_phone_in_a_room_is_answered_heard_and_recorded_and_its_hang_up_frees_the_slot() {
+    let _turn = one_at_a_time();
+    let name = "a_phone_in_a_room_is_answered_heard_and_recorded_and_its_hang_up_frees_the_slot";
+    if !has_network(name) {
+        return;
+    }
+    let Some(server) = Server::start() else { return };
+    let worker = Worker::start("", &server.environment());
+    let Some(speech) = ears::speech(worker.directory(), 48_000, 10) else { return };
+    let phone = server.call("call-1", &speech, &["--early-digits", "9", "--digits", "12#"]);
+    let (status, body) = dispatch(&worker, SECRET, "echo");
+    assert_eq!(status, 200, "{body}");
+    let accepted: Value = serde_json::from_str(&body).expect("JSON");
+    assert_eq!(accepted["status"], "accepted");
+
+    let (events, heard) = phone.ended();
+    assert!(events.iter().any(|event| event["event"] == "active"), "{events:?}");
+    wait_for("a free slot", Duration::from_secs(2), || (worker.calls() == 0).then_some(()));
+    let result = worker.results(1, Duration::from_secs(2)).remove(0);
+    assert_eq!(result["stream_id"], accepted["call_id"]);
+    assert_eq!(result["disconnected_by"], "customer", "{result}");
+    assert_eq!((&result["media"]["codec"], &result["media"]["lost"]), (&json!("opus"), &json!(0)));
+    assert!(result["media"]["dtmf"].as_str().is_some_and(|keys| keys.ends_with("12#")), "{result}");
+
+    let recording = worker.recordings(1, Duration::from_secs(5)).remove(0);
+    let wav = ears::wav(&recording);
+    assert_eq!((wav.rate_hz, wav.channels), (16_000, 2));
+    let Some(caller) = ears::pesq_of(&speech, &recording, 0) else { return };
+    let Some(echo) = ears::pesq(&speech, &heard) else { return };
+    println!(
+        "LiveKit: caller as recorded PESQ {:.2}, echo at the phone {:.2} after {:.0} ms, answered {} ms after the dispatch",
+        caller.pesq, echo.pesq, echo.offset_ms, result["events"][0]["offset_ms"]
+    );
+    assert!(caller.pesq >= PESQ_MIN && echo.pesq >= PESQ_MIN, "{caller:?} {echo:?}");
+}
+
+#[test]
+fn a_dispatch_without_the_secret_or_without_livekit_starts_nothing() {
+    let _turn = one_at_a_time();
+    let worker = Worker::start("", &[("VOXCORE_SECRET", "between-services")]);
+    assert_eq!(dispatch(&worker, "", "echo"), (403, r#"{"detail":"forbidden"}"#.into()));
+    let unconfigured = (503, r#"{"detail":"livekit_not_configured"}"#.into());
+    assert_eq!(dispatch(&worker, SECRET, "echo"), unconfigured);
+}
+
+#[test]
+fn a_server_that_cannot_be_reached_is_named_in_the_result() {
+    let _turn = one_at_a_time();
+    let environment = [
+        ("LIVEKIT_URL", "ws://127.0.0.1:9"),
+        ("LIVEKIT_API_KEY", "key"),
+        ("LIVEKIT_API_SECRET", "a-secret-that-is-nowhere-in-the-result"),
+        ("VOXCORE_SECRET", "between-services"),
+    ];
+    let worker = Worker::start("", &environment);
+    assert_eq!(dispatch(&worker, SECRET, "echo").0, 200);
+    let result = worker.results(1, Duration::from_secs(5)).remove(0);
+    assert_eq!((&result["disconnected_by"], worker.calls()), (&json!("error"), 0));
+    assert_eq!(result["events"][0]["event"], "room_lost", "{result}");
+    assert!(!result.to_string().contains("nowhere-in-the-result"));
+}
+
+fn dispatch(worker: &Worker, headers: &str, dialed: &str) -> (u16, String) {
+    let body = json!({
+        "room_name": "call-1", "caller_number": "+15105550111", "dialed_number": dialed,
+    });
+    http_post(worker.http, "/livekit/dispatch", headers, &body.to_string())
+}
