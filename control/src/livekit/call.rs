@@ -50,8 +50,8 @@ pub(super) async fn run(livekit: Livekit, mut line: LiveCall, room: String) {
 
 async fn talk(session: &mut Session, line: &mut LiveCall, answered: &mut bool) -> Fate {
     loop {
-        let seen = tokio::select! {
-            seen = session.next() => seen,
+        let coming = tokio::select! {
+            coming = session.next() => coming,
             order = line.next_order() => match order {
                 Order::Ended(_) => return Fate::Ended,
                 Order::Transfer { .. } => {
@@ -60,6 +60,7 @@ async fn talk(session: &mut Session, line: &mut LiveCall, answered: &mut bool) -
                 }
             },
         };
+        let Some(seen) = session.take(coming).await else { continue };
         match seen {
             Seen::Answered => match line.answer(media()).await {
                 Ok(()) => *answered = true,

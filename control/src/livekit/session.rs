@@ -29,6 +29,14 @@ pub(super) enum Seen {
     Gone(String),
 }
 
+/// Something that comes from the server, the peer or the clock.
+#[derive(Debug)]
+pub(super) enum Coming {
+    Said(Result<Box<Said>, SignalError>),
+    News(PeerNews),
+    Tick,
+}
+
 /// A call's presence in a room.
 #[derive(Debug)]
 pub(super) struct Session {
@@ -69,7 +77,7 @@ impl Session {
         let limit = Instant::now() + JOIN_LIMIT;
         let wrong = |why: String| SignalError::Unreadable(why);
         let (peer, offer) = prepare(livekit, &line).await.map_err(wrong)?;
-        let identity = format!("vox-{}", line.call().0);
+        let identity = format!("vox-{}", uuid::Uuid::new_v4().simple());
         let config = &livekit.0.config;
         let token = token::join(config, room, &identity).map_err(wrong)?;
         let (signal, joined) = Signal::join(&config.url, &token, TRACK, offer.sdp).await?;
@@ -126,31 +134,39 @@ impl Session {
         self.line.join(peer).map_err(|refused| SignalError::Lost(refused.to_string()))
     }
 
-    /// What happens next. Nothing is lost when the future is dropped.
-    pub(super) async fn next(&mut self) -> Seen {
-        loop {
-            if !self.answered && self.connected && self.caller.as_ref().is_some_and(|c| c.is_active)
-            {
-                self.answered = true;
-                return Seen::Answered;
-            }
-            let seen = tokio::select! {
-                said = self.signal.next() => match said {
-                    Ok(said) => {
-                        self.heard = Instant::now();
-                        self.said(said).await
-                    }
-                    Err(error) => Err(error),
-                },
-                news = self.line.news() => self.told(news).await,
-                _ = self.ping.tick() => self.tick().await,
-            };
-            match seen {
-                Ok(None) => {}
-                Ok(Some(seen)) => return seen,
-                Err(error) => return Seen::Gone(error.to_string()),
-            }
+    /// What comes next, to be [taken](Self::take). Nothing is lost when the future is dropped.
+    pub(super) async fn next(&mut self) -> Coming {
+        tokio::select! {
+            said = self.signal.next() => Coming::Said(said.map(Box::new)),
+            news = self.line.news() => Coming::News(news),
+            _ = self.ping.tick() => Coming::Tick,
         }
+    }
+
+    /// Does what has to be done; what of it concerns the call.
+    pub(super) async fn take(&mut self, coming: Coming) -> Option<Seen> {
+        let seen = match coming {
+            Coming::Said(Ok(said)) => {
+                self.heard = Instant::now();
+                self.said(*said).await
+            }
+            Coming::Said(Err(error)) => Err(error),
+            Coming::News(news) => self.told(news).await,
+            Coming::Tick => self.tick().await,
+        };
+        match seen {
+            Ok(None) if self.can_answer() => {
+                self.answered = true;
+                Some(Seen::Answered)
+            }
+            Ok(seen) => seen,
+            Err(error) => Some(Seen::Gone(error.to_string())),
+        }
+    }
+
+    fn can_answer(&self) -> bool {
+        let active = self.caller.as_ref().is_some_and(|caller| caller.is_active);
+        !self.answered && self.connected && active
     }
 
     /// Says goodbye.
