@@ -9,6 +9,13 @@ use vox_tests::{ears, one_at_a_time, wait_for};
 
 /// Speech through Opus twice, and through two jitter buffers.
 const PESQ_MIN: f64 = 3.0;
+/// A server that nobody is at.
+const NOWHERE: [(&str, &str); 4] = [
+    ("LIVEKIT_URL", "ws://127.0.0.1:9"),
+    ("LIVEKIT_API_KEY", "key"),
+    ("LIVEKIT_API_SECRET", "a-secret-that-is-nowhere-in-the-result"),
+    ("VOXCORE_SECRET", "between-services"),
+];
 const SECRET: &str = "X-VoxCore-Secret: between-services\r\n";
 
 #[test]
@@ -58,15 +65,24 @@ fn a_dispatch_without_the_secret_or_without_livekit_starts_nothing() {
 }
 
 #[test]
+fn a_body_that_is_no_dispatch_is_told_what_is_missing_and_takes_no_slot() {
+    let _turn = one_at_a_time();
+    let worker = Worker::start("", &NOWHERE);
+    let rows = [(400, "{"), (422, r#"{"room_name":"call-1","caller_number":"1"}"#)];
+    for (expected, body) in rows {
+        let (status, answer) = http_post(worker.http, "/livekit/dispatch", SECRET, body);
+        assert_eq!(status, expected, "{answer}");
+        let answer: Value = serde_json::from_str(&answer).expect("JSON");
+        let detail = answer["detail"].as_str().expect("words");
+        assert!(expected != 422 || detail.contains("dialed_number"), "{detail}");
+    }
+    assert_eq!(worker.calls(), 0);
+}
+
+#[test]
 fn a_server_that_cannot_be_reached_is_named_in_the_result() {
     let _turn = one_at_a_time();
-    let environment = [
-        ("LIVEKIT_URL", "ws://127.0.0.1:9"),
-        ("LIVEKIT_API_KEY", "key"),
-        ("LIVEKIT_API_SECRET", "a-secret-that-is-nowhere-in-the-result"),
-        ("VOXCORE_SECRET", "between-services"),
-    ];
-    let worker = Worker::start("", &environment);
+    let worker = Worker::start("", &NOWHERE);
     assert_eq!(dispatch(&worker, SECRET, "echo").0, 200);
     let result = worker.results(1, Duration::from_secs(5)).remove(0);
     assert_eq!((&result["disconnected_by"], worker.calls()), (&json!("error"), 0));

@@ -233,8 +233,8 @@ async fn show_metrics(State(desk): State<Arc<Desk>>) -> Response {
 }
 
 /// Says no, in the contract's shape.
-fn refusal(status: StatusCode, detail: &'static str) -> Response {
-    let body = format!("{{\"detail\":\"{detail}\"}}");
+pub(crate) fn refusal(status: StatusCode, detail: &str) -> Response {
+    let body = serde_json::json!({"detail": detail}).to_string();
     (status, [(CONTENT_TYPE, "application/json")], body).into_response()
 }
 

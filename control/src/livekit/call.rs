@@ -25,6 +25,8 @@ enum Fate {
     Ended,
     /// The room is lost, or cannot be had.
     Lost(String),
+    /// The bot's agent or the engine cannot take the call.
+    Unanswerable(String),
 }
 
 /// Everything, from the room to the end.
@@ -64,7 +66,7 @@ async fn talk(session: &mut Session, line: &mut LiveCall, answered: &mut bool) -
         match seen {
             Seen::Answered => match line.answer(media()).await {
                 Ok(()) => *answered = true,
-                Err(error) => return Fate::Lost(error.to_string()),
+                Err(error) => return Fate::Unanswerable(error.to_string()),
             },
             Seen::Digit(digit) => line.digit_from_signalling(digit, DIGIT),
             Seen::CallerLeft => return Fate::HungUp,
@@ -78,13 +80,15 @@ fn settle(line: &LiveCall, fate: &Fate, answered: bool) {
         Fate::HungUp if answered => line.close(Reason::CallerHungUp),
         Fate::HungUp => line.close(Reason::CallerCancelled),
         Fate::Ended => {}
-        Fate::Lost(why) => {
-            tracing::warn!(call_id = line.call().0, "the room is lost: {why}");
-            let facts = [("why".to_owned(), why.as_str().into())];
-            line.note("room_lost", facts.into_iter().collect::<Object>());
-            line.close(Reason::SignallingFailed);
-        }
+        Fate::Lost(why) => fail(line, "room_lost", why),
+        Fate::Unanswerable(why) => fail(line, "not_answered", why),
     }
+}
+
+fn fail(line: &LiveCall, event: &str, why: &str) {
+    tracing::warn!(call_id = line.call().0, "{event}: {why}");
+    line.note(event, [("why".to_owned(), why.into())].into_iter().collect::<Object>());
+    line.close(Reason::SignallingFailed);
 }
 
 /// What goes through the peer: Opus at 48 kHz, which the engine hears and speaks wide-band.

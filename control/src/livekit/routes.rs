@@ -1,18 +1,19 @@
 //! `POST /livekit/dispatch` and its like (contract §1.3): calls that LiveKit, the Backend or the
 //! dialler start.
 
-use axum::Json;
-use axum::Router;
 use axum::extract::State;
+use axum::extract::rejection::JsonRejection;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
+use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::json;
 use vox_contracts::{CallDirection, Object};
 
 use super::{Livekit, call};
 use crate::calls::{CallFacts, Refusal, Slot};
+use crate::http::refusal;
 
 /// The routes; the secret is asked for before them.
 pub fn routes<S: Clone + Send + Sync + 'static>(livekit: Option<Livekit>) -> Router<S> {
@@ -28,11 +29,21 @@ struct Dispatch {
 }
 
 /// A SIP call waits in a room.
-async fn dispatch(State(livekit): State<Option<Livekit>>, Json(body): Json<Dispatch>) -> Response {
-    let Some(livekit) = livekit else { return unconfigured() };
+async fn dispatch(
+    State(livekit): State<Option<Livekit>>,
+    body: Result<Json<Dispatch>, JsonRejection>,
+) -> Response {
+    let Some(livekit) = livekit else {
+        return refusal(StatusCode::SERVICE_UNAVAILABLE, "livekit_not_configured");
+    };
+    let Json(body) = match body {
+        Ok(body) => body,
+        Err(wrong) => return refusal(wrong.status(), &wrong.body_text()),
+    };
     let slot = match livekit.0.calls.admit() {
         Ok(slot) => slot,
-        Err(refusal) => return full(refusal),
+        Err(Refusal::Full) => return refusal(StatusCode::TOO_MANY_REQUESTS, "at_capacity"),
+        Err(Refusal::Draining) => return refusal(StatusCode::TOO_MANY_REQUESTS, "draining"),
     };
     let call_id = body.call_id.unwrap_or_else(|| uuid::Uuid::new_v4().to_string());
     let facts = CallFacts {
@@ -52,19 +63,4 @@ async fn answer(livekit: Livekit, slot: Slot, facts: CallFacts, room: String) {
     if let Ok(line) = calls.open(slot, facts).await {
         call::run(livekit, line, room).await;
     }
-}
-
-fn unconfigured() -> Response {
-    refusal(StatusCode::SERVICE_UNAVAILABLE, "livekit_not_configured")
-}
-
-fn full(refusal: Refusal) -> Response {
-    match refusal {
-        Refusal::Full => self::refusal(StatusCode::TOO_MANY_REQUESTS, "at_capacity"),
-        Refusal::Draining => self::refusal(StatusCode::TOO_MANY_REQUESTS, "draining"),
-    }
-}
-
-fn refusal(status: StatusCode, detail: &str) -> Response {
-    (status, Json(json!({"detail": detail}))).into_response()
 }

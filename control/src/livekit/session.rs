@@ -64,16 +64,13 @@ struct Caller {
     is_active: bool,
 }
 
-/// Why a room cannot be joined.
-pub(super) type JoinError = SignalError;
-
 impl Session {
     /// Joins `room` for `line`, whose peer is with the engine then. The caller may not be there yet.
     pub(super) async fn join(
         livekit: &Livekit,
         line: PeerLine,
         room: &str,
-    ) -> Result<Self, JoinError> {
+    ) -> Result<Self, SignalError> {
         let limit = Instant::now() + JOIN_LIMIT;
         let wrong = |why: String| SignalError::Unreadable(why);
         let (peer, offer) = prepare(livekit, &line).await.map_err(wrong)?;
@@ -104,7 +101,7 @@ impl Session {
     }
 
     /// From the server's answer and first candidate to a peer that the engine has.
-    async fn negotiate(&mut self, mut peer: Peer, limit: Instant) -> Result<(), JoinError> {
+    async fn negotiate(&mut self, mut peer: Peer, limit: Instant) -> Result<(), SignalError> {
         let mut answered = false;
         loop {
             let late = SignalError::Late(JOIN_LIMIT);

@@ -3,6 +3,8 @@
 //! The single peer connection of servers from 1.9.10 on: we alone make offers, and the first one
 //! goes with the request to join.
 
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -15,8 +17,6 @@ use livekit_protocol::{
     signal_request, signal_response,
 };
 use prost::Message as _;
-use std::future::poll_fn;
-use std::pin::Pin;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config};

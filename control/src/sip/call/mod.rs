@@ -71,16 +71,14 @@ pub(super) struct CallTask<B: Switchboard> {
 }
 
 impl<B: Switchboard> CallTask<B> {
-    /// Starts the call's task. A panic in it ends this call and no other.
-    pub(super) fn start(uas: Arc<Uas<B>>, call: IncomingCall<B::Slot>) {
-        let (call_id, peer) = (call.dialog.id.call_id.clone(), call.dialog.peer);
-        let ack_limit = uas.ack_limit;
-        let IncomingCall { dialog, invite, mail, mailbox, registered, slot, facts } = call;
-        let fault = dialog.response(&invite.request, StatusCode::ServerInternalError);
-        let invite = Arc::new(invite);
-        let answered = invite.clone();
-        let mut spare = dialog.clone();
-        let task = Self {
+    /// One that has nothing to do yet.
+    fn new(
+        uas: Arc<Uas<B>>,
+        dialog: Dialog,
+        registered: Registered,
+        (mail, mailbox): (mpsc::Sender<Mail>, mpsc::Receiver<Mail>),
+    ) -> Self {
+        Self {
             session: Session::new(uas.media.clone()),
             uas,
             dialog,
@@ -91,7 +89,19 @@ impl<B: Switchboard> CallTask<B> {
             leg: None,
             called: None,
             registered,
-        };
+        }
+    }
+
+    /// Starts the call's task. A panic in it ends this call and no other.
+    pub(super) fn start(uas: Arc<Uas<B>>, call: IncomingCall<B::Slot>) {
+        let (call_id, peer) = (call.dialog.id.call_id.clone(), call.dialog.peer);
+        let ack_limit = uas.ack_limit;
+        let IncomingCall { dialog, invite, mail, mailbox, registered, slot, facts } = call;
+        let fault = dialog.response(&invite.request, StatusCode::ServerInternalError);
+        let invite = Arc::new(invite);
+        let answered = invite.clone();
+        let mut spare = dialog.clone();
+        let task = Self::new(uas, dialog, registered, (mail, mailbox));
         tokio::spawn(async move {
             let run = tokio::spawn(task.run(invite, slot, facts));
             if run.await.is_err() {

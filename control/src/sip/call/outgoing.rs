@@ -25,16 +25,13 @@ use vox_call::Reason;
 
 use super::CallTask;
 use super::consultation::Leg;
-use super::opening::unanswerable;
 use super::referral::spoken;
-use super::session::Session;
 use super::talking::{hang_up, until_answered};
 use crate::calls::Order;
 use crate::sip::border::{Line, Switchboard};
 use crate::sip::dialog::{Cancel, Dialog};
 use crate::sip::invite::cseq;
 use crate::sip::mailbox::{MAILBOX, Mail};
-use crate::sip::reply::Refused;
 use crate::sip::uas::{Uas, description};
 
 /// Why a call of ours was not answered.
@@ -104,18 +101,8 @@ impl<B: Switchboard> CallTask<B> {
         leg: Option<Leg>,
     ) -> Result<Self, NotAnswered> {
         let (mail, mailbox) = mpsc::channel(MAILBOX);
-        let mut task = Self {
-            session: Session::new(uas.media.clone()),
-            registered: uas.dialogs.call(&dialog.id, mail.clone()),
-            uas,
-            dialog,
-            mail,
-            mailbox,
-            referral: None,
-            consultation: None,
-            leg,
-            called: None,
-        };
+        let registered = uas.dialogs.call(&dialog.id, mail.clone());
+        let mut task = Self { leg, ..Self::new(uas, dialog, registered, (mail, mailbox)) };
         let mut asking = task.ask(line).await?;
         loop {
             let given_up = tokio::select! {
@@ -174,16 +161,7 @@ impl<B: Switchboard> CallTask<B> {
         self.registered.confirm(&self.dialog.id, self.mail.clone());
         self.called = Some(Called { before, forks: 0 });
         self.acknowledge(ok).await;
-        let rtp = self.media_address(line);
-        let agreed = description(ok, &ok.body).and_then(|answer| {
-            let answer = answer.ok_or_else(|| Refused::new(400, "no description in it"))?;
-            self.session.accept(answer, rtp)
-        });
-        let accepted = match agreed {
-            Ok(agreement) => line.answer(agreement.into_session()).await.map_err(unanswerable),
-            Err(refused) => Err(refused),
-        };
-        match accepted {
+        match self.take_answer(line, description(ok, &ok.body), "no description in it").await {
             Ok(()) => Ok(self),
             Err(refused) => {
                 tokio::spawn(async move {

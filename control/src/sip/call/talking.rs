@@ -167,18 +167,21 @@ impl<B: Switchboard> CallTask<B> {
         }
     }
 
+    /// Takes the answer to an offer of ours; `missing` says that there is none.
+    pub(super) async fn take_answer(
+        &self,
+        line: &B::Line,
+        answer: Result<Option<&[u8]>, Refused>,
+        missing: &str,
+    ) -> Result<(), Refused> {
+        let answer = answer?.ok_or_else(|| Refused::new(400, missing))?;
+        let agreement = self.session.accept(answer, self.media_address(line))?;
+        line.answer(agreement.into_session()).await.map_err(unanswerable)
+    }
+
     /// The ACK of an offer of ours has to bring the answer.
     async fn answered(&mut self, line: &B::Line, ack: &Request) -> Option<Ending> {
-        let rtp = self.media_address(line);
-        let answer = offer(ack).and_then(|answer| {
-            let answer = answer.ok_or_else(|| Refused::new(400, "no answer in ACK"))?;
-            self.session.accept(answer, rtp)
-        });
-        let accepted = match answer {
-            Ok(agreement) => line.answer(agreement.into_session()).await.map_err(unanswerable),
-            Err(refused) => Err(refused),
-        };
-        match accepted {
+        match self.take_answer(line, offer(ack), "no answer in ACK").await {
             Ok(()) => None,
             Err(refused) => {
                 self.uas.journal.refused(self.dialog.peer, 400, &refused.why);
