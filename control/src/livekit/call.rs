@@ -13,7 +13,7 @@ use vox_contracts::Object;
 use vox_webrtc::OPUS_PAYLOAD_TYPE;
 
 use super::Livekit;
-use super::session::{Seen, Session};
+use super::session::{Seen, Session, Who};
 use crate::calls::{LiveCall, Order};
 
 /// How a call came to its end.
@@ -29,10 +29,10 @@ enum Fate {
     Unanswerable(String),
 }
 
-/// Everything, from the room to the end.
-pub(super) async fn run(livekit: Livekit, mut line: LiveCall, room: String) {
+/// Everything with `who` in `room`, to the end.
+pub(super) async fn run(livekit: Livekit, mut line: LiveCall, room: String, who: Who) {
     let joined = tokio::select! {
-        joined = Session::join(&livekit, line.seal(), &room) => {
+        joined = Session::join(&livekit, line.seal(), &room, who) => {
             joined.map_err(|error| Fate::Lost(error.to_string()))
         }
         _ = line.ended() => Err(Fate::Ended),

@@ -11,6 +11,7 @@ use serde::Deserialize;
 use serde_json::json;
 use vox_contracts::{CallDirection, Object};
 
+use super::session::Who;
 use super::{Livekit, call};
 use crate::calls::{CallFacts, Refusal, Slot};
 use crate::http::refusal;
@@ -61,6 +62,6 @@ async fn answer(livekit: Livekit, slot: Slot, facts: CallFacts, room: String) {
     let calls = livekit.0.calls.clone();
     // Why not is in the log, and counted.
     if let Ok(line) = calls.open(slot, facts).await {
-        call::run(livekit, line, room).await;
+        call::run(livekit, line, room, Who::Phone).await;
     }
 }

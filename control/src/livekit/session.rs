@@ -16,6 +16,18 @@ use super::signal::{Said, Signal, SignalError, description};
 use super::{Livekit, token};
 use crate::calls::{PeerLine, PeerNews};
 
+/// Who of a room the call is with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(dead_code, reason = "the ways in that need them come next")]
+pub(super) enum Who {
+    /// The first who came by telephone.
+    Phone,
+    /// The one with this identity: somebody who has been called, by telephone or not.
+    Identity(String),
+    /// The first ordinary participant: a visitor's browser.
+    Visitor,
+}
+
 /// What is going on in a room, as far as a call is concerned.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Seen {
@@ -42,6 +54,7 @@ pub(super) enum Coming {
 pub(super) struct Session {
     signal: Signal,
     line: PeerLine,
+    who: Who,
     caller: Option<Caller>,
     ping: Interval,
     /// When the server was heard last.
@@ -57,19 +70,33 @@ pub(super) struct Session {
 #[derive(Debug)]
 struct Caller {
     sid: String,
+    identity: String,
+    is_phone: bool,
     version: u32,
     /// The track that we hear.
     track: Option<String>,
-    /// Not before it says `active` can a phone hear us.
+    /// Not before it says `active` can a phone hear us; who is no phone says nothing.
     is_active: bool,
 }
 
+impl Who {
+    fn is(&self, them: &ParticipantInfo) -> bool {
+        match self {
+            Self::Phone => them.kind() == participant_info::Kind::Sip,
+            Self::Identity(identity) => *identity == them.identity,
+            Self::Visitor => them.kind() == participant_info::Kind::Standard,
+        }
+    }
+}
+
 impl Session {
-    /// Joins `room` for `line`, whose peer is with the engine then. The caller may not be there yet.
+    /// Joins `room` for `line`, whose peer is with the engine then. The caller, `who`, may not be
+    /// there yet.
     pub(super) async fn join(
         livekit: &Livekit,
         line: PeerLine,
         room: &str,
+        who: Who,
     ) -> Result<Self, SignalError> {
         let limit = Instant::now() + JOIN_LIMIT;
         let wrong = |why: String| SignalError::Unreadable(why);
@@ -85,6 +112,7 @@ impl Session {
         let mut session = Self {
             signal,
             line,
+            who,
             caller: None,
             ping,
             heard: now,
@@ -161,6 +189,12 @@ impl Session {
         }
     }
 
+    /// Who the call is with, once they are there: their identity, and whether they came by telephone.
+    #[expect(dead_code, reason = "hang-up and transfer of a phone come next")]
+    pub(super) fn caller(&self) -> Option<(&str, bool)> {
+        self.caller.as_ref().map(|caller| (caller.identity.as_str(), caller.is_phone))
+    }
+
     fn can_answer(&self) -> bool {
         let active = self.caller.as_ref().is_some_and(|caller| caller.is_active);
         !self.answered && self.connected && active
@@ -207,7 +241,7 @@ impl Session {
         let left = them.state() == participant_info::State::Disconnected
             || them.attributes.get("sip.callStatus").is_some_and(|status| status == "hangup");
         let known = self.caller.as_ref().is_some_and(|caller| caller.sid == them.sid);
-        if !known && (left || self.caller.is_some() || !is_phone(&them)) {
+        if !known && (left || self.caller.is_some() || !self.who.is(&them)) {
             return Ok(None);
         }
         if left {
@@ -215,6 +249,8 @@ impl Session {
         }
         let caller = self.caller.get_or_insert_with(|| Caller {
             sid: them.sid.clone(),
+            identity: them.identity.clone(),
+            is_phone: Who::Phone.is(&them),
             version: 0,
             track: None,
             is_active: false,
@@ -278,11 +314,6 @@ impl Session {
     fn step(&self, step: Negotiation) -> Result<(), SignalError> {
         self.line.negotiate(step).map_err(|refused| SignalError::Lost(refused.to_string()))
     }
-}
-
-/// Whether it is who came by telephone.
-fn is_phone(them: &ParticipantInfo) -> bool {
-    them.kind() == participant_info::Kind::Sip
 }
 
 /// Peer and offer are made off the runtime's threads: it takes about a millisecond.
