@@ -66,6 +66,9 @@ impl Calls {
 
     async fn write_down(&self, call: CallId, entry: Entry) {
         let Some(ending) = entry.ending else { return };
+        if entry.withdrawn {
+            return self.withdraw(entry).await;
+        }
         let recording = match entry.recording {
             Recording::None => None,
             Recording::Running(key) => Some(key),
@@ -106,6 +109,16 @@ impl Calls {
                 true
             }
         })
+    }
+
+    /// A crash would make a result of the note.
+    async fn withdraw(&self, entry: Entry) {
+        tracing::info!(session_id = entry.bot.session_id, "answered elsewhere: there is no result");
+        if let Some(note) = entry.note
+            && let Err(error) = note.open.withdraw().await
+        {
+            tracing::error!("the note of a call that was none stays: {error}");
+        }
     }
 
     fn say_ended(&self, call: CallId, bot: &BotConfig, ending: &Ending) {

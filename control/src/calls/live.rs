@@ -53,6 +53,13 @@ impl LiveCall {
         }
     }
 
+    /// Ends a call that somebody else has answered, as if it had never been: it has no result.
+    /// Nobody has heard it yet.
+    pub fn withdraw(&self) {
+        self.calls.0.table.with(self.call, |entry| entry.withdrawn = true);
+        self.close(Reason::CallerCancelled);
+    }
+
     /// The caller pressed a key and said so by signalling (SIP INFO). Joins the digits heard in
     /// media: a press that came both ways counts once.
     pub fn digit_from_signalling(&self, digit: char, duration: Duration) {

@@ -49,6 +49,8 @@ pub(super) struct Entry {
     pub(super) rate_hz: u32,
     pub(super) recording: Recording,
     pub(super) ending: Option<Ending>,
+    /// It is no call after all: there is no result.
+    pub(super) withdrawn: bool,
     /// How long the caller waited for the bot; known at the end.
     pub(super) responses: Vec<Response>,
     pub(super) tell_ended: watch::Sender<Option<Reason>>,
@@ -105,6 +107,7 @@ impl Entry {
             rate_hz: 8_000,
             recording: Recording::None,
             ending: None,
+            withdrawn: false,
             responses: Vec::new(),
             tell_ended,
             orders: tell_orders,

@@ -128,6 +128,11 @@ impl OpenCall {
         }
     }
 
+    /// There will be no result: the note goes.
+    pub async fn withdraw(self) -> io::Result<()> {
+        blocking(move || self.remove()).await
+    }
+
     /// A file that is no note leaves the way, but is kept. Blocks.
     pub(super) fn set_aside(&self, poison: &Path) -> io::Result<()> {
         fs::create_dir_all(poison)?;

@@ -7,14 +7,17 @@
 //! ```
 //!
 //! A room's caller goes through the same door as a SIP caller, and the engine's limits, recording
-//! and one close are the call's own. Start reading at `call` (one call, from the room to the
-//! result), then `session` (what is going on in a room), `signal` (messages to and from the server)
-//! and `token`.
+//! and one close are the call's own. Start reading at `arrival` (the one door for all ways in) and
+//! `call` (one call, from the room to the result), then `claims` (one call is answered once),
+//! `session` (what is going on in a room), `signal` (messages to and from the server) and `token`.
 //!
 //! What this module does not do: media (the shard's peer does), LiveKit's own SIP side, who may
 //! send us calls (the routes' secret says so).
 
+mod arrival;
 mod call;
+#[cfg_attr(not(test), expect(dead_code, reason = "offers come with the worker protocol"))]
+mod claims;
 mod routes;
 mod session;
 mod signal;
@@ -22,10 +25,13 @@ mod token;
 
 use std::sync::Arc;
 
+use livekit_api::services::room::RoomClient;
 use vox_webrtc::Identity;
 
 use crate::calls::Calls;
 use crate::config::LivekitConfig;
+
+use claims::Claims;
 
 pub use routes::routes;
 
@@ -39,12 +45,16 @@ struct Inner {
     config: LivekitConfig,
     /// Shown in every DTLS handshake of this process.
     identity: Identity,
+    /// Whose caller is being answered.
+    claims: Claims,
+    rooms: RoomClient,
 }
 
 impl Livekit {
     /// Takes calls for `calls` from the rooms of one server.
     pub fn new(calls: Calls, config: LivekitConfig) -> anyhow::Result<Self> {
         let identity = Identity::new()?;
-        Ok(Self(Arc::new(Inner { calls, config, identity })))
+        let (claims, rooms) = (Claims::default(), arrival::rooms(&config));
+        Ok(Self(Arc::new(Inner { calls, config, identity, claims, rooms })))
     }
 }

@@ -9,11 +9,14 @@ use axum::routing::post;
 use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::json;
+use tokio_util::sync::CancellationToken;
 use vox_contracts::{CallDirection, Object};
 
+use super::Livekit;
+use super::arrival::Arrival;
+use super::claims::{Known, NotTaken};
 use super::session::Who;
-use super::{Livekit, call};
-use crate::calls::{CallFacts, Refusal, Slot};
+use crate::calls::{CallFacts, Refusal};
 use crate::http::refusal;
 
 /// The routes; the secret is asked for before them.
@@ -41,12 +44,17 @@ async fn dispatch(
         Ok(body) => body,
         Err(wrong) => return refusal(wrong.status(), &wrong.body_text()),
     };
-    let slot = match livekit.0.calls.admit() {
-        Ok(slot) => slot,
-        Err(Refusal::Full) => return refusal(StatusCode::TOO_MANY_REQUESTS, "at_capacity"),
-        Err(Refusal::Draining) => return refusal(StatusCode::TOO_MANY_REQUESTS, "draining"),
-    };
     let call_id = body.call_id.unwrap_or_else(|| uuid::Uuid::new_v4().to_string());
+    let place = match livekit.take(&body.room_name, Known::default(), &call_id) {
+        Ok(place) => place,
+        Err(NotTaken::Already(call_id)) => return accepted(&call_id),
+        Err(NotTaken::Refused(Refusal::Full)) => {
+            return refusal(StatusCode::TOO_MANY_REQUESTS, "at_capacity");
+        }
+        Err(NotTaken::Refused(Refusal::Draining)) => {
+            return refusal(StatusCode::TOO_MANY_REQUESTS, "draining");
+        }
+    };
     let facts = CallFacts {
         dialed: body.dialed_number,
         caller: body.caller_number,
@@ -54,14 +62,18 @@ async fn dispatch(
         stream_id: call_id.clone(),
         connected_event: Object::new(),
     };
-    tokio::spawn(answer(livekit, slot, facts, body.room_name));
-    Json(json!({"status": "accepted", "call_id": call_id})).into_response()
+    let arrival = Arrival {
+        room: body.room_name,
+        who: Who::Phone,
+        bot_id: None,
+        facts,
+        ticket: None,
+        stop: CancellationToken::new(),
+    };
+    tokio::spawn(async move { livekit.answer(place, arrival).await });
+    accepted(&call_id)
 }
 
-async fn answer(livekit: Livekit, slot: Slot, facts: CallFacts, room: String) {
-    let calls = livekit.0.calls.clone();
-    // Why not is in the log, and counted.
-    if let Ok(line) = calls.open(slot, facts).await {
-        call::run(livekit, line, room, Who::Phone).await;
-    }
+fn accepted(call_id: &str) -> Response {
+    Json(json!({"status": "accepted", "call_id": call_id})).into_response()
 }

@@ -12,8 +12,10 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval, timeout_at};
 use vox_call::{Negotiation, Peer, PeerEvent};
 use vox_webrtc::Offer;
 
+use super::Livekit;
+use super::claims::is_rival;
 use super::signal::{Said, Signal, SignalError, description};
-use super::{Livekit, token};
+use super::token::Ticket;
 use crate::calls::{PeerLine, PeerNews};
 
 /// Who of a room the call is with.
@@ -37,6 +39,8 @@ pub(super) enum Seen {
     Digit(char),
     /// The caller has left, or hung up.
     CallerLeft,
+    /// Another process of ours was here first, by this name: the caller is its.
+    Rival(String),
     /// The room goes on without us, or is no more.
     Gone(String),
 }
@@ -55,6 +59,8 @@ pub(super) struct Session {
     signal: Signal,
     line: PeerLine,
     who: Who,
+    /// Ourselves, as the server knows us.
+    us: ParticipantInfo,
     caller: Option<Caller>,
     ping: Interval,
     /// When the server was heard last.
@@ -80,7 +86,7 @@ struct Caller {
 }
 
 impl Who {
-    fn is(&self, them: &ParticipantInfo) -> bool {
+    pub(super) fn is(&self, them: &ParticipantInfo) -> bool {
         match self {
             Self::Phone => them.kind() == participant_info::Kind::Sip,
             Self::Identity(identity) => *identity == them.identity,
@@ -90,21 +96,18 @@ impl Who {
 }
 
 impl Session {
-    /// Joins `room` for `line`, whose peer is with the engine then. The caller, `who`, may not be
+    /// Joins a room for `line`, whose peer is with the engine then. The caller, `who`, may not be
     /// there yet.
     pub(super) async fn join(
         livekit: &Livekit,
         line: PeerLine,
-        room: &str,
+        ticket: Ticket,
         who: Who,
     ) -> Result<Self, SignalError> {
         let limit = Instant::now() + JOIN_LIMIT;
         let wrong = |why: String| SignalError::Unreadable(why);
         let (peer, offer) = prepare(livekit, &line).await.map_err(wrong)?;
-        let identity = format!("vox-{}", uuid::Uuid::new_v4().simple());
-        let config = &livekit.0.config;
-        let token = token::join(config, room, &identity).map_err(wrong)?;
-        let (signal, joined) = Signal::join(&config.url, &token, TRACK, offer.sdp).await?;
+        let (signal, joined) = Signal::join(&ticket.url, &ticket.token, TRACK, offer.sdp).await?;
         let seconds = |seconds: i32| Duration::from_secs(seconds.clamp(1, 60) as u64);
         let mut ping = interval(seconds(joined.ping_interval));
         ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -113,6 +116,7 @@ impl Session {
             signal,
             line,
             who,
+            us: joined.participant.unwrap_or_default(),
             caller: None,
             ping,
             heard: now,
@@ -121,11 +125,33 @@ impl Session {
             answered: false,
             offers: 1,
         };
-        for participant in joined.other_participants {
-            session.update(participant).await?;
+        match session.settle_in(joined.other_participants, peer, limit).await {
+            Ok(()) => Ok(session),
+            Err(error) => {
+                session.leave().await;
+                Err(error)
+            }
         }
-        session.negotiate(peer, limit).await?;
-        Ok(session)
+    }
+
+    async fn settle_in(
+        &mut self,
+        others: Vec<ParticipantInfo>,
+        peer: Peer,
+        limit: Instant,
+    ) -> Result<(), SignalError> {
+        self.meet(others).await?;
+        self.negotiate(peer, limit).await
+    }
+
+    /// Who is there, while we are not.
+    async fn meet(&mut self, others: Vec<ParticipantInfo>) -> Result<(), SignalError> {
+        for participant in others {
+            if let Some(Seen::Rival(by)) = self.update(participant).await? {
+                return Err(SignalError::Rival(by));
+            }
+        }
+        Ok(())
     }
 
     /// From the server's answer and first candidate to a peer that the engine has.
@@ -147,11 +173,7 @@ impl Session {
                         break;
                     }
                 }
-                Said::Update(update) => {
-                    for participant in update.participants {
-                        self.update(participant).await?;
-                    }
-                }
+                Said::Update(update) => self.meet(update.participants).await?,
                 Said::Leave(leave) => return Err(SignalError::Lost(farewell(&leave))),
                 _ => {}
             }
@@ -238,6 +260,9 @@ impl Session {
 
     /// Somebody came, changed or left.
     async fn update(&mut self, them: ParticipantInfo) -> Result<Option<Seen>, SignalError> {
+        if is_rival(&them, &self.us) {
+            return Ok(Some(Seen::Rival(them.identity)));
+        }
         let left = them.state() == participant_info::State::Disconnected
             || them.attributes.get("sip.callStatus").is_some_and(|status| status == "hangup");
         let known = self.caller.as_ref().is_some_and(|caller| caller.sid == them.sid);

@@ -51,6 +51,9 @@ pub(super) enum SignalError {
     /// What came is no signalling.
     #[error("not understood: {0}")]
     Unreadable(String),
+    /// Another process of ours was in the room first, by this name.
+    #[error("{0} was there first")]
+    Rival(String),
     /// Nothing came in time.
     #[error("no answer in {} s", .0.as_secs())]
     Late(Duration),

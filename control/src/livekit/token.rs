@@ -1,14 +1,30 @@
 //! Who we are in a room.
 
+use std::fmt;
 use std::time::Duration;
 
 use livekit_api::access_token::{AccessToken, VideoGrants};
 
 use crate::config::LivekitConfig;
 
-/// A token to join `room` as `identity`: an agent, so that the room does not wait for us when the
+/// What opens a room.
+#[derive(Clone)]
+pub(super) struct Ticket {
+    /// The server.
+    pub url: String,
+    /// Who we are and which room, signed.
+    pub token: String,
+}
+
+impl fmt::Debug for Ticket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ticket").field("url", &self.url).finish_non_exhaustive()
+    }
+}
+
+/// A ticket for `room` as `identity`: an agent, so that the room does not wait for us when the
 /// caller has left.
-pub(super) fn join(config: &LivekitConfig, room: &str, identity: &str) -> Result<String, String> {
+pub(super) fn ticket(config: &LivekitConfig, room: &str, identity: &str) -> Result<Ticket, String> {
     let grants = VideoGrants {
         room_join: true,
         room: room.to_owned(),
@@ -18,14 +34,15 @@ pub(super) fn join(config: &LivekitConfig, room: &str, identity: &str) -> Result
         can_publish_data: Some(true),
         ..VideoGrants::default()
     };
-    AccessToken::with_api_key(&config.api_key, config.api_secret.expose())
+    let token = AccessToken::with_api_key(&config.api_key, config.api_secret.expose())
         .with_identity(identity)
         .with_name("vox")
         .with_kind("agent")
         .with_grants(grants)
         .with_ttl(VALID)
         .to_jwt()
-        .map_err(|error| format!("no token: {error}"))
+        .map_err(|error| format!("no token: {error}"))?;
+    Ok(Ticket { url: config.url.clone(), token })
 }
 
 /// Longer than any call may last; the server renews it before.
