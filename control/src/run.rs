@@ -28,6 +28,7 @@ pub struct Worker {
     calls: Calls,
     sip: SipServer,
     http: HttpServer,
+    livekit: Option<Livekit>,
     outbox: Outbox,
     spool: Spool,
     names: Vec<(String, String)>,
@@ -41,7 +42,7 @@ impl Worker {
     pub async fn start(config: &Config) -> anyhow::Result<Self> {
         let data_dir = &config.worker.data_dir;
         let lock = lock(data_dir)?;
-        let bots = Bots::load(&config.bots, data_dir)?;
+        let bots = Bots::load(&config.bots, data_dir)?.with_secret(config.worker.secret.clone());
         let names = bots.names();
         let store = Store::new(&config.storage)?;
         let open_calls = OpenCalls::open(data_dir.join("outbox/open"))
@@ -86,11 +87,12 @@ impl Worker {
         );
         let telephony = Telephony::new(calls.clone(), (*counters).clone());
         let livekit = config.livekit.clone().map(|config| Livekit::new(calls.clone(), config));
+        let livekit = livekit.transpose()?;
         let desk = Desk::new(&config.worker, &config.http, slots, metrics)
             .with_telephony(telephony)
-            .with_livekit(livekit.transpose()?);
+            .with_livekit(livekit.clone());
         let http = HttpServer::start(&config.http, desk).await?;
-        Ok(Self { calls, sip, http, outbox, spool, names, _lock: lock })
+        Ok(Self { calls, sip, http, livekit, outbox, spool, names, _lock: lock })
     }
 
     /// Where SIP listens.
@@ -121,6 +123,9 @@ impl Worker {
         if tokio::time::timeout(CLOSE_LIMIT, self.calls.idle()).await.is_err() {
             tracing::error!("calls did not end within {} s", CLOSE_LIMIT.as_secs());
             self.calls.give_up().await;
+        }
+        if let Some(livekit) = &self.livekit {
+            livekit.left().await;
         }
         self.calls.leave_brains().await;
         self.sip.stop().await;

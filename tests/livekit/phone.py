@@ -1,13 +1,15 @@
 """A telephone in a LiveKit room, with the Python SDK: behaves as livekit-sip's participants do.
 
-    phone.py URL ROOM SPEECH.wav HEARD.wav [--digits 12#] [--hold SECONDS] [--silent]
+    phone.py URL ROOM SPEECH.wav HEARD.wav [--digits 12#] [--hold SECONDS] …
 
 Joins as a SIP participant that rings, publishes its microphone, hears every audio track, is `active`
-once somebody else publishes one, plays SPEECH and records HEARD (48 kHz, mono, from the first
-sample of SPEECH on), hangs up. Says what happens, one JSON object a line.
+once somebody else publishes one (of an outbound call: after --active-after seconds; --status active: at
+once), plays SPEECH and records HEARD (48 kHz, mono, from the first sample of SPEECH on), hangs up. With
+--visitor it is an ordinary participant. Says what happens, one JSON object a line.
 """
 
 import argparse
+import array
 import asyncio
 import json
 import os
@@ -18,32 +20,37 @@ from livekit import api, rtc
 
 RATE = 48_000
 FRAME = RATE // 50
+# Of a sample that is no silence.
+LOUD = 300
 
 
 def say(event, **facts):
     print(json.dumps({"event": event, "at": time.time(), **facts}), flush=True)
 
 
-def token(room, number):
+def token(args):
     attributes = {
         "sip.callID": "SCL_1",
-        "sip.callStatus": "ringing",
-        "sip.phoneNumber": number,
+        "sip.callStatus": args.status,
+        "sip.phoneNumber": args.number,
         "sip.trunkPhoneNumber": "+15105550100",
         "sip.trunkID": "ST_1",
         "sip.ruleID": "SDR_1",
     }
     grants = api.VideoGrants(
         room_join=True,
-        room=room,
+        room=args.room,
         can_publish=True,
         can_subscribe=True,
         can_publish_data=True,
         can_update_own_metadata=True,
     )
     made = api.AccessToken(os.environ["LIVEKIT_API_KEY"], os.environ["LIVEKIT_API_SECRET"])
-    made = made.with_identity(f"sip_{number}").with_name(f"Phone {number}").with_kind("sip")
-    return made.with_grants(grants).with_attributes(attributes).to_jwt()
+    made = made.with_identity(args.identity or f"sip_{args.number}").with_grants(grants)
+    if args.visitor:
+        return made.with_name("Visitor").to_jwt()
+    made = made.with_name(f"Phone {args.number}").with_kind("sip")
+    return made.with_attributes(attributes).to_jwt()
 
 
 def samples(path):
@@ -54,8 +61,13 @@ def samples(path):
 
 
 async def hear(track, heard):
+    silent = True
     async for event in rtc.AudioStream(track, sample_rate=RATE, num_channels=1):
-        heard.append((time.monotonic(), bytes(event.frame.data)))
+        data = bytes(event.frame.data)
+        heard.append((time.monotonic(), data))
+        if silent and max(map(abs, array.array("h", data))) > LOUD:
+            say("heard")
+            silent = False
 
 
 async def call(args):
@@ -87,19 +99,27 @@ async def call(args):
         say("left", identity=participant.identity)
         gone.set()
 
-    await room.connect(args.url, token(args.room, args.number), rtc.RoomOptions(auto_subscribe=False))
-    say("joined")
+    await room.connect(args.url, token(args), rtc.RoomOptions(auto_subscribe=False))
     source = rtc.AudioSource(RATE, 1, queue_size_ms=200)
     track = rtc.LocalAudioTrack.create_audio_track("phone", source)
     options = rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_MICROPHONE, dtx=False, red=False)
     await room.local_participant.publish_track(track, options)
+    say("joined")
     for participant in room.remote_participants.values():
         for publication in participant.track_publications.values():
             publication.set_subscribed(True)
     for digit in args.early_digits:
         await room.local_participant.publish_dtmf(code=ord(digit), digit=digit)
-    await asyncio.wait_for(spoken_to.wait(), 30)
-    await room.local_participant.set_attributes({"sip.callStatus": "active"})
+    if args.active_after is not None:
+        await asyncio.sleep(args.active_after)
+    elif not args.visitor and args.status != "active":
+        waiting = [asyncio.ensure_future(event.wait()) for event in (spoken_to, gone)]
+        await asyncio.wait(waiting, timeout=30, return_when=asyncio.FIRST_COMPLETED)
+        assert spoken_to.is_set() or gone.is_set(), "nobody speaks"
+    if gone.is_set():
+        return
+    if not args.visitor and args.status != "active":
+        await room.local_participant.set_attributes({"sip.callStatus": "active"})
     say("active")
     for digit in args.digits:
         await room.local_participant.publish_dtmf(code=ord(digit), digit=digit)
@@ -122,7 +142,8 @@ async def call(args):
         file.writeframes(b"".join(data for at, data in heard if at >= began))
     if not gone.is_set():
         say("hanging_up")
-        await room.local_participant.set_attributes({"sip.callStatus": "hangup"})
+        if not args.visitor:
+            await room.local_participant.set_attributes({"sip.callStatus": "hangup"})
     await room.disconnect()
 
 
@@ -133,6 +154,10 @@ def arguments():
     parser.add_argument("speech")
     parser.add_argument("heard")
     parser.add_argument("--number", default="+15105550111")
+    parser.add_argument("--identity", help="sip_NUMBER otherwise")
+    parser.add_argument("--status", default="ringing", help="sip.callStatus to begin with")
+    parser.add_argument("--active-after", type=float, help="seconds")
+    parser.add_argument("--visitor", action="store_true", help="no telephone")
     parser.add_argument("--digits", default="")
     parser.add_argument("--early-digits", default="")
     parser.add_argument("--hold", type=float, default=1.5, help="seconds after SPEECH")

@@ -72,6 +72,12 @@ impl Brain {
         )
     }
 
+    /// As the `agent` of a Backend's config.
+    pub fn agent(&self, protocol: &str) -> Value {
+        let url = format!("ws://{}/", self.address);
+        json!({"kind": "websocket", "url": url, "protocol": protocol})
+    }
+
     /// Connections so far.
     pub fn connections(&self) -> usize {
         self.connections.load(Ordering::SeqCst)

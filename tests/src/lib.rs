@@ -1,31 +1,37 @@
 //! End-to-end tests: a real Vox, started as a process, against real peers.
 //!
 //! - [`worker`]: starts `vox up`, asks its HTTP, reads its results, ends it.
+//! - [`backend`]: as much of a Backend as a worker asks.
 //! - [`baresip`]: a softphone, driven over its control socket.
 //! - [`brain`]: WebSocket servers that bots speak through.
 //! - [`caller`]: runs `vox call`.
 //! - [`capture`]: reads its packet captures.
+//! - [`http`]: answers by hand, or stands before another server.
 //! - [`livekit`]: LiveKit's server, and a telephone in its rooms.
 //! - [`peers`]: SIPp, baresip, MinIO and friends: found, or loudly missed.
 //! - [`sipp`]: SIPp, by scenarios put together from steps.
 //! - [`pipecat`]: Pipecat's pipelines and serializers, from PyPI.
 //! - [`ears`]: speech to say, and PESQ and correlation to judge what came back.
+//! - [`twirp`]: LiveKit's SIP service, as far as captured answers go.
 //! - [`voices`]: recorded speech in pieces that are known to the sample.
 //! - [`stalls`]: when the machine held a process up.
 //!
 //! The tests themselves stand in `tests/`, one file a claim. They hold real-time calls, so each
 //! file runs its tests one after the other ([`one_at_a_time`]).
 
+pub mod backend;
 pub mod baresip;
 pub mod brain;
 pub mod caller;
 pub mod capture;
 pub mod ears;
+pub mod http;
 pub mod livekit;
 pub mod peers;
 pub mod pipecat;
 pub mod sipp;
 pub mod stalls;
+pub mod twirp;
 pub mod voices;
 pub mod worker;
 

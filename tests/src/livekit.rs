@@ -1,8 +1,9 @@
 //! LiveKit's own server, and a telephone in its rooms: the Python SDK with a SIP token.
 
 use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{ChildStdout, Command, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -30,6 +31,7 @@ pub struct Server {
 #[derive(Debug)]
 pub struct Phone {
     process: Process,
+    output: BufReader<ChildStdout>,
     /// What it heard, once it has hung up.
     pub heard: PathBuf,
 }
@@ -89,21 +91,40 @@ impl Server {
         let [key, secret] = KEYS;
         command.env("LIVEKIT_API_KEY", key).env("LIVEKIT_API_SECRET", secret);
         let mut process = Process::start(command.stdin(Stdio::null()).stdout(Stdio::piped()));
-        let mut output = BufReader::new(process.0.stdout.take().expect("piped"));
-        let mut line = String::new();
-        output.read_line(&mut line).expect("the telephone speaks");
-        assert!(line.contains("joined"), "the telephone says {line:?}");
-        process.0.stdout = Some(output.into_inner());
-        Phone { process, heard }
+        let output = BufReader::new(process.0.stdout.take().expect("piped"));
+        let mut phone = Phone { process, output, heard };
+        phone.wait_for("joined");
+        phone
+    }
+
+    /// Its address.
+    pub fn address(&self) -> SocketAddr {
+        self.url.trim_start_matches("ws://").parse().expect("an address")
     }
 }
 
 impl Phone {
-    /// Waits until it has hung up; what it says happened.
+    /// Waits until it says that this has happened, and gives what it says.
+    ///
+    /// # Panics
+    /// When it ends before.
+    pub fn wait_for(&mut self, event: &str) -> Value {
+        let mut said = String::new();
+        loop {
+            let mut line = String::new();
+            let read = self.output.read_line(&mut line).expect("the telephone speaks");
+            assert!(read > 0, "the telephone ends without {event:?}: {said}");
+            match serde_json::from_str::<Value>(&line) {
+                Ok(value) if value["event"] == event => return value,
+                _ => said += &line,
+            }
+        }
+    }
+
+    /// Waits until it has hung up; what it says happened since it was listened to last.
     pub fn ended(mut self) -> (Vec<Value>, PathBuf) {
         let mut text = String::new();
-        let mut output = self.process.0.stdout.take().expect("piped");
-        output.read_to_string(&mut text).expect("text");
+        self.output.read_to_string(&mut text).expect("text");
         let status = self.process.0.wait().expect("a child");
         assert!(status.success(), "the telephone ends with {status}: {text}");
         (text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect(), self.heard)

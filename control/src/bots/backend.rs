@@ -4,6 +4,7 @@ use std::time::Duration;
 use reqwest::redirect::Policy;
 use reqwest::{Client, Response, StatusCode, Url};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use vox_contracts::{BotConfig, Object, SECRET_HEADER};
 
@@ -12,7 +13,7 @@ use crate::calls::{CallFacts, OpenError};
 use crate::config::{ConfigError, Secret};
 
 /// The Backend, asked for one call's bot (contract §1.7).
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Backend {
     client: Client,
     /// `…/api/v1/config`
@@ -24,6 +25,29 @@ pub(super) struct Backend {
 #[derive(Deserialize)]
 struct Lookup {
     bot_id: String,
+}
+
+/// The trunk that an outbound call goes through, as the Backend names it (contract §2).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct OutboundTrunk {
+    /// LiveKit's id of it; empty when it is not stored there.
+    #[serde(deserialize_with = "text")]
+    pub trunk_id: String,
+    /// The number that the callee sees, unless the call names one.
+    #[serde(deserialize_with = "text")]
+    pub number: String,
+    /// Host, and port, of a carrier without a stored trunk.
+    #[serde(deserialize_with = "text")]
+    pub sip_address: String,
+    /// To it: `auto`, `udp`, `tcp` or `tls`.
+    #[serde(deserialize_with = "text")]
+    pub transport: String,
+}
+
+/// A text, or `null` for none.
+fn text<'de, D: serde::Deserializer<'de>>(value: D) -> Result<String, D::Error> {
+    Option::<String>::deserialize(value).map(Option::unwrap_or_default)
 }
 
 impl Backend {
@@ -40,13 +64,38 @@ impl Backend {
         Ok(Self { client, config_url, secret, base_dir })
     }
 
+    /// The same, but another Backend, which shares the secret.
+    pub(super) fn at(&self, config_url: &str) -> Self {
+        Self { config_url: config_url.to_owned(), ..self.clone() }
+    }
+
     /// A number is looked up for its bot first, any other name is the bot's id.
     pub(super) async fn config(&self, facts: &CallFacts) -> Result<BotConfig, NoConfig> {
-        let bot_id = match normalised_number(&facts.dialed) {
-            Some(number) => self.lookup(&number).await?,
-            None => facts.dialed.clone(),
-        };
+        let bot_id = self.lookup(&facts.dialed).await?;
         self.config_of(&bot_id, facts).await
+    }
+
+    /// The id of the bot that answers to what was dialled.
+    pub(super) async fn lookup(&self, dialed: &str) -> Result<String, OpenError> {
+        let Some(number) = normalised_number(dialed) else { return Ok(dialed.to_owned()) };
+        let lookup: Lookup = self.sip("lookup", "number", &number).await?;
+        Ok(lookup.bot_id)
+    }
+
+    /// The trunk for calls from this number, or from any when it is empty; why there is none.
+    pub(super) async fn trunk(&self, from_number: &str) -> Result<OutboundTrunk, String> {
+        let asked = self.sip("outbound-trunk", "from_number", from_number).await;
+        asked.map_err(|error| match error {
+            OpenError::NoSuchBot(_) => format!("the Backend has none for \"{from_number}\""),
+            OpenError::Unavailable(why) => why,
+            error => error.to_string(),
+        })
+    }
+
+    /// Where results go of which the config says nothing; empty when it is no URL.
+    pub(super) fn results_url(&self) -> String {
+        let joined = Url::parse(&self.config_url).and_then(|url| url.join(RESULTS_PATH));
+        joined.map_or_else(|_| String::new(), Into::into)
     }
 
     pub(super) async fn config_of(
@@ -77,18 +126,23 @@ impl Backend {
         &self.base_dir
     }
 
-    async fn lookup(&self, number: &str) -> Result<String, OpenError> {
+    /// `GET {api}/sip/{what}?{key}={number}`
+    async fn sip<T: DeserializeOwned>(
+        &self,
+        what: &str,
+        key: &str,
+        number: &str,
+    ) -> Result<T, OpenError> {
         let api = self.config_url.strip_suffix("/config").unwrap_or(&self.config_url);
-        let mut url = parse(&format!("{api}/sip/lookup"))?;
-        url.query_pairs_mut().append_pair("number", number);
+        let mut url = parse(&format!("{api}/sip/{what}"))?;
+        url.query_pairs_mut().append_pair(key, number);
         let (status, body) = self.fetch(url).await?;
         match status {
-            StatusCode::OK => serde_json::from_slice::<Lookup>(&body)
-                .map(|lookup| lookup.bot_id)
-                .map_err(|error| OpenError::Unavailable(format!("lookup of {number}: {error}"))),
+            StatusCode::OK => serde_json::from_slice(&body)
+                .map_err(|error| OpenError::Unavailable(format!("{what} of {number}: {error}"))),
             StatusCode::NOT_FOUND => Err(OpenError::NoSuchBot(number.to_owned())),
             StatusCode::FORBIDDEN => Err(OpenError::Forbidden),
-            _ => Err(refusal("lookup", status, &body)),
+            _ => Err(refusal(what, status, &body)),
         }
     }
 

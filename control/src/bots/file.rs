@@ -49,11 +49,15 @@ impl BotsFile {
 
     /// The bot of this name, or the one that has this number.
     pub(super) fn config(&self, dialed: &str) -> Option<BotConfig> {
-        let by_number = || self.numbers.get(&normalised_number(dialed)?);
-        let name = self.bots.get_key_value(dialed).map(|(name, _)| name).or_else(by_number)?;
-        let mut bot = self.bots.get(name)?.clone();
+        let mut bot = self.bots.get(self.name(dialed)?)?.clone();
         bot.session_id = Uuid::new_v4().to_string();
         Some(bot)
+    }
+
+    /// The name of that bot.
+    pub(super) fn name(&self, dialed: &str) -> Option<&str> {
+        let by_number = || self.numbers.get(&normalised_number(dialed)?);
+        self.bots.get_key_value(dialed).map(|(name, _)| name).or_else(by_number).map(String::as_str)
     }
 
     pub(super) fn names(&self) -> Vec<(String, String)> {

@@ -10,15 +10,18 @@ mod prompt;
 mod re_engagement;
 mod speechlike;
 
+use std::borrow::Cow;
 use std::path::Path;
 
+use uuid::Uuid;
 use vox_call::pipeline::{Agent, Prompt};
 use vox_contracts::BotConfig;
 
 use crate::calls::{CallFacts, OpenError};
-use crate::config::{BotsConfig, ConfigError};
+use crate::config::{BotsConfig, ConfigError, Secret};
 
 pub use agent::AgentPlan;
+pub use backend::OutboundTrunk;
 pub(crate) use backend::explain;
 pub(crate) use re_engagement::ReEngagement;
 
@@ -30,6 +33,8 @@ use prompt::Prompts;
 #[derive(Debug)]
 pub struct Bots {
     source: Source,
+    /// What a Backend is told that a call names, when bots come from a file otherwise.
+    secret: Option<Secret>,
     prompts: Prompts,
 }
 
@@ -37,6 +42,15 @@ pub struct Bots {
 enum Source {
     Backend(Backend),
     File(BotsFile),
+}
+
+/// Which bot a call is for, and who knows it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// Its id; `None`: whoever answers to what was dialled.
+    pub bot_id: Option<String>,
+    /// `…/api/v1/config` of the Backend to ask, instead of the configured one.
+    pub config_url: Option<String>,
 }
 
 impl Bots {
@@ -53,27 +67,74 @@ impl Bots {
                 Source::File(BotsFile::built_in(data_dir)?)
             }
         };
-        Ok(Self { source, prompts: Prompts::default() })
+        Ok(Self { source, secret: None, prompts: Prompts::default() })
+    }
+
+    /// Also asks Backends that calls name, with this secret.
+    pub fn with_secret(self, secret: Option<Secret>) -> Self {
+        Self { secret, ..self }
     }
 
     /// The bot for this call, as it is to be run.
-    pub async fn config(&self, facts: &CallFacts) -> Result<BotConfig, NoConfig> {
-        match &self.source {
-            Source::Backend(backend) => backend.config(facts).await,
-            Source::File(file) => {
-                let no_such_bot = || OpenError::NoSuchBot(facts.dialed.clone()).into();
-                file.config(&facts.dialed).ok_or_else(no_such_bot)
+    pub async fn config(&self, wanted: &Wanted, facts: &CallFacts) -> Result<BotConfig, NoConfig> {
+        match (self.asked(wanted)?, &wanted.bot_id) {
+            (Asked::Backend(backend), Some(bot_id)) => backend.config_of(bot_id, facts).await,
+            (Asked::Backend(backend), None) => backend.config(facts).await,
+            (Asked::File(file), bot_id) => {
+                let name = bot_id.as_ref().unwrap_or(&facts.dialed);
+                let no_such_bot = || OpenError::NoSuchBot(name.clone()).into();
+                file.config(name).ok_or_else(no_such_bot)
             }
         }
     }
 
-    /// The bot of this id, for this call.
-    pub async fn config_of(&self, bot_id: &str, facts: &CallFacts) -> Result<BotConfig, NoConfig> {
-        match &self.source {
-            Source::Backend(backend) => backend.config_of(bot_id, facts).await,
-            Source::File(file) => {
-                let no_such_bot = || OpenError::NoSuchBot(bot_id.to_owned()).into();
-                file.config(bot_id).ok_or_else(no_such_bot)
+    /// The id of the bot that answers to `dialed`.
+    pub async fn lookup(&self, wanted: &Wanted, dialed: &str) -> Result<String, OpenError> {
+        match self.asked(wanted)? {
+            Asked::Backend(backend) => backend.lookup(dialed).await,
+            Asked::File(file) => {
+                let no_such_bot = || OpenError::NoSuchBot(dialed.to_owned());
+                file.name(dialed).map(str::to_owned).ok_or_else(no_such_bot)
+            }
+        }
+    }
+
+    /// The trunk for an outbound call from this number, or from any when it is empty; why there is
+    /// none.
+    pub async fn trunk(&self, wanted: &Wanted, from_number: &str) -> Result<OutboundTrunk, String> {
+        match self.asked(wanted).map_err(|error| error.to_string())? {
+            Asked::Backend(backend) => backend.trunk(from_number).await,
+            Asked::File(_) => Err("only a Backend knows trunks: set VOXBRIDGE_CONFIG_URL".into()),
+        }
+    }
+
+    /// As much of a config as a result needs, for a call whose bot cannot be had. A campaign's session
+    /// is known all the same.
+    pub fn stand_in(&self, wanted: &Wanted, facts: &CallFacts) -> BotConfig {
+        let named = facts.connected_event.get("_campaign_session_id").and_then(|id| id.as_str());
+        let own = || Uuid::new_v4().to_string();
+        let session_id = named.filter(|id| !id.is_empty()).map_or_else(own, str::to_owned);
+        let webhook_url = match self.asked(wanted) {
+            Ok(Asked::Backend(backend)) => backend.results_url(),
+            Ok(Asked::File(_)) | Err(_) => String::new(),
+        };
+        let bot_id = wanted.bot_id.clone().unwrap_or_default();
+        BotConfig { bot_id, ..BotConfig::new(session_id, webhook_url) }
+    }
+
+    fn asked(&self, wanted: &Wanted) -> Result<Asked<'_>, OpenError> {
+        match (&self.source, &wanted.config_url) {
+            (Source::Backend(backend), None) => Ok(Asked::Backend(Cow::Borrowed(backend))),
+            (Source::Backend(backend), Some(url)) => {
+                Ok(Asked::Backend(Cow::Owned(backend.at(url))))
+            }
+            (Source::File(file), None) => Ok(Asked::File(file)),
+            (Source::File(file), Some(url)) => {
+                let wrong = |why: String| OpenError::Unavailable(format!("config_url: {why}"));
+                let secret = self.secret.clone();
+                let secret = secret.ok_or_else(|| wrong("VOXCORE_SECRET is not set".into()))?;
+                let backend = Backend::new(url, secret, file.base_dir());
+                Ok(Asked::Backend(Cow::Owned(backend.map_err(|error| wrong(error.0))?)))
             }
         }
     }
@@ -135,6 +196,12 @@ impl Bots {
             Source::File(file) => file.base_dir(),
         }
     }
+}
+
+/// Who is asked for a call's bot.
+enum Asked<'a> {
+    Backend(Cow<'a, Backend>),
+    File(&'a BotsFile),
 }
 
 /// A call without a bot's config.

@@ -149,6 +149,7 @@ impl Calls {
     ) -> OpenError {
         let reason = match error {
             OpenError::NoPorts | OpenError::Refused(_) => Reason::AtCapacity,
+            OpenError::OutsideHours(_) => Reason::OutsideHours,
             _ => Reason::SignallingFailed,
         };
         self.0.parts.counters.ended(outcome_name(Outcome::Failed), reason_name(reason));

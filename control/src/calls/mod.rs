@@ -38,7 +38,7 @@ use vox_contracts::BotConfig;
 use vox_engine::{CallOptions, Engine, Events, Refused};
 
 use crate::agents::{Agents, Counts as AgentCounts};
-use crate::bots::{AgentPlan, Bots, NoConfig};
+use crate::bots::{AgentPlan, Bots, NoConfig, Wanted};
 use crate::delivery::{OpenCalls, Outbox, Spool};
 use crate::metrics::Counters;
 
@@ -120,8 +120,7 @@ impl Calls {
     /// Fetches the bot's config and opens the call in the engine. On an error the slot is free
     /// again, and a result is written when a session was already created for the call.
     pub async fn open(&self, slot: Slot, facts: CallFacts) -> Result<LiveCall, OpenError> {
-        let config = self.0.parts.bots.config(&facts).await;
-        self.open_with(slot, facts, config).await
+        self.open_as(slot, facts, Opening::default()).await
     }
 
     /// [`open`](Self::open) for a peer that names the bot itself, whatever number was dialled.
@@ -131,32 +130,39 @@ impl Calls {
         bot_id: &str,
         facts: CallFacts,
     ) -> Result<LiveCall, OpenError> {
-        let config = self.0.parts.bots.config_of(bot_id, &facts).await;
-        self.open_with(slot, facts, config).await
+        let wanted = Wanted { bot_id: Some(bot_id.to_owned()), config_url: None };
+        self.open_as(slot, facts, Opening { wanted, ..Opening::default() }).await
     }
 
-    async fn open_with(
+    /// [`open`](Self::open), with what is particular about it.
+    pub async fn open_as(
         &self,
         slot: Slot,
         facts: CallFacts,
-        config: Result<BotConfig, NoConfig>,
+        opening: Opening,
     ) -> Result<LiveCall, OpenError> {
-        let opened = match config {
-            Ok(bot) => self.open_for(slot, facts.clone(), bot).await,
+        let opened = match self.bots().config(&opening.wanted, &facts).await {
+            Ok(bot) => self.open_for(slot, facts.clone(), bot, opening.answer_limit).await,
             Err(NoConfig { error, session: Some(bot) }) => {
                 Err(self.never_opened(facts.clone(), *bot, None, error))
+            }
+            Err(NoConfig { error, session: None }) if opening.owes_result => {
+                let bot = self.bots().stand_in(&opening.wanted, &facts);
+                Err(self.never_opened(facts.clone(), bot, None, error))
             }
             Err(NoConfig { error, session: None }) => Err(error),
         };
         if let Err(error) = &opened {
-            self.0.parts.counters.refused(error.name());
-            tracing::warn!(
-                dialed = facts.dialed,
-                stream_id = facts.stream_id,
-                "call refused: {error}"
-            );
+            self.not_opened(&facts, error);
         }
         opened
+    }
+
+    /// Counts and logs a call that was admitted and is not opened.
+    pub fn not_opened(&self, facts: &CallFacts, error: &OpenError) {
+        self.0.parts.counters.refused(error.name());
+        let CallFacts { dialed, stream_id, .. } = facts;
+        tracing::warn!(dialed, stream_id, "call refused: {error}");
     }
 
     async fn open_for(
@@ -164,6 +170,7 @@ impl Calls {
         slot: Slot,
         facts: CallFacts,
         bot: BotConfig,
+        answer_limit: Option<Duration>,
     ) -> Result<LiveCall, OpenError> {
         let note = self.write_note(&facts, &bot).await;
         let plan = match self.0.parts.bots.plan(&bot).await {
@@ -172,7 +179,7 @@ impl Calls {
         };
         let seconds = |seconds: u32| Duration::from_secs(seconds.into());
         let limits = Limits {
-            answer: self.0.parts.answer_limit,
+            answer: answer_limit.unwrap_or_default().max(self.0.parts.answer_limit),
             no_audio: seconds(bot.no_audio_seconds),
             duration: seconds(bot.max_call_duration_seconds),
         };
@@ -294,9 +301,21 @@ impl Calls {
         &self.0.parts.engine
     }
 
-    fn bots(&self) -> &Bots {
+    /// Who answers calls.
+    pub fn bots(&self) -> &Bots {
         &self.0.parts.bots
     }
+}
+
+/// What is particular about a call that is opened.
+#[derive(Debug, Clone, Default)]
+pub struct Opening {
+    /// Its bot.
+    pub wanted: Wanted,
+    /// A result is written even when no config, and so no session, can be had.
+    pub owes_result: bool,
+    /// It may be open without an answer for so long, when that is longer than usual.
+    pub answer_limit: Option<Duration>,
 }
 
 /// How the caller's speech is looked for: by the bot's `vad` block (`enabled`, `neural`,

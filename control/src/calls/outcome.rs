@@ -84,6 +84,8 @@ pub(super) fn disconnected_by(reason: Reason, direction: CallDirection) -> Disco
             DisconnectedBy::Customer
         }
         (Reason::CallerCancelled, CallDirection::Outbound) => DisconnectedBy::NoAnswer,
+        (Reason::Declined, _) => DisconnectedBy::Rejected,
+        (Reason::OutsideHours, _) => DisconnectedBy::OutsideHours,
         (Reason::BotHungUp, _) => DisconnectedBy::Bot,
         (Reason::Transferred, _) => DisconnectedBy::TransferToAgent,
         (Reason::NeverSpoke, _) => DisconnectedBy::Rnr,
@@ -107,6 +109,8 @@ pub(super) const fn reason_name(reason: Reason) -> &'static str {
     match reason {
         Reason::CallerHungUp => "caller_hung_up",
         Reason::CallerCancelled => "caller_cancelled",
+        Reason::Declined => "declined",
+        Reason::OutsideHours => "outside_hours",
         Reason::BotHungUp => "bot_hung_up",
         Reason::Transferred => "transferred",
         Reason::NeverSpoke => "never_spoke",
@@ -200,6 +204,8 @@ mod tests {
             (Reason::CallerHungUp, Outbound, "customer"),
             (Reason::CallerCancelled, Inbound, "customer"),
             (Reason::CallerCancelled, Outbound, "no_answer"),
+            (Reason::Declined, Outbound, "rejected"),
+            (Reason::OutsideHours, Outbound, "outside_hours"),
             (Reason::BotHungUp, Inbound, "bot"),
             (Reason::Transferred, Inbound, "transfer_to_agent"),
             (Reason::NeverSpoke, Outbound, "RNR"),

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
 use vox_call::{CallId, Digits, Negotiation, Offer, Peer, PeerEvent};
 use vox_engine::{Engine, Refused};
 
@@ -72,8 +73,9 @@ impl Calls {
     /// Hands news of a call's peer on.
     pub(super) fn peer_news(&self, call: CallId, news: PeerNews) {
         self.0.table.with(call, |entry| {
+            // Who has left the room wants no news.
             if let Some(tell) = &entry.peer
-                && tell.try_send(news).is_err()
+                && let Err(TrySendError::Full(_)) = tell.try_send(news)
             {
                 tracing::warn!(call_id = call.0, "news of a peer is lost: its reader is slow");
             }

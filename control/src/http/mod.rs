@@ -6,7 +6,7 @@
 //! | `GET /health/fleet` | | all workers of this host |
 //! | `GET /metrics` | | Prometheus text |
 //! | `WS /ws/{bot_id}`, `WS /exotel/{bot_id}` | | a call ([`telephony`](crate::telephony)) |
-//! | `POST /livekit/dispatch` | yes | a call that waits in a room ([`livekit`]) |
+//! | `POST /livekit/{dispatch,dialout,widget}`, `POST /attach` | yes | a call in a room ([`livekit`]) |
 //! | `GET /recordings/{key}` | yes | a recording that is still on this machine, `Range` |
 //!
 //! Whatever is refused has a JSON body: `{"detail":"not_found"}`.

@@ -8,10 +8,11 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::claims::{Claim, Known, NotTaken, is_ours};
+use super::server::Dial;
 use super::session::Who;
 use super::token::Ticket;
 use super::{Livekit, call};
-use crate::calls::{CallFacts, Slot};
+use crate::calls::{CallFacts, Opening, Slot};
 use crate::config::LivekitConfig;
 
 /// A caller in a room who is to be answered.
@@ -19,20 +20,30 @@ use crate::config::LivekitConfig;
 pub(super) struct Arrival {
     pub(super) room: String,
     pub(super) who: Who,
-    /// By name; otherwise whoever answers to the dialled number.
-    pub(super) bot_id: Option<String>,
     pub(super) facts: CallFacts,
+    pub(super) opening: Opening,
+    /// Whom to call into the room: it is ours then, and ends with the call.
+    pub(super) dial: Option<Dial>,
     /// How we get in; by a token of our own, otherwise.
     pub(super) ticket: Option<Ticket>,
     /// Cancelled when LiveKit wants the call ended.
     pub(super) stop: CancellationToken,
 }
 
+impl Arrival {
+    /// Somebody who came by themselves, for whoever answers to the dialled number.
+    pub(super) fn new(room: String, who: Who, facts: CallFacts) -> Self {
+        let (opening, stop) = (Opening::default(), CancellationToken::new());
+        Self { room, who, facts, opening, dial: None, ticket: None, stop }
+    }
+}
+
 /// A place for an arrival, and the right to answer it.
 #[derive(Debug)]
 pub(super) struct Place {
     pub(super) slot: Slot,
-    pub(super) claim: Claim,
+    /// `None` where nobody else can know of the call.
+    pub(super) claim: Option<Claim>,
 }
 
 /// What became of an arrival.
@@ -54,36 +65,59 @@ impl Livekit {
         if let Err(NotTaken::Already(by)) = &taken {
             tracing::info!(room, call_id, by, "a call came a second way, and is answered already");
         }
-        taken.map(|(claim, slot)| Place { slot, claim })
+        taken.map(|(claim, slot)| Place { slot, claim: Some(claim) })
     }
 
     /// Answers a caller, to the end of the call.
     pub(super) async fn answer(&self, place: Place, arrival: Arrival) -> Outcome {
         let Place { slot, claim } = place;
-        match self.people(&arrival.room).await {
-            Ok(people) => {
-                if let Some(other) = people.iter().find(|them| is_ours(them)) {
-                    let (room, by) = (&arrival.room, &other.identity);
-                    tracing::info!(room, by, "another worker has answered this call");
-                    return Outcome::Elsewhere;
-                }
-                if let Some(caller) = people.iter().find(|them| arrival.who.is(them)) {
-                    claim.learn(Known::of(caller));
-                }
-            }
-            // A server that does not say may still let us in.
-            Err(why) => tracing::warn!(room = arrival.room, "who is in the room: {why}"),
+        if arrival.dial.is_none() && self.is_elsewhere(&arrival, claim.as_ref()).await {
+            return Outcome::Elsewhere;
         }
-        let facts = arrival.facts.clone();
-        let opened = match &arrival.bot_id {
-            Some(bot_id) => self.0.calls.open_bot(slot, bot_id, facts).await,
-            None => self.0.calls.open(slot, facts).await,
-        };
-        match opened {
+        let (facts, opening) = (arrival.facts.clone(), arrival.opening.clone());
+        match self.0.calls.open_as(slot, facts, opening).await {
             Ok(line) => call::run(self.clone(), line, arrival).await,
             // It is in the log, and counted.
-            Err(error) => Outcome::Failed(error.to_string()),
+            Err(error) => {
+                self.let_go(&arrival).await;
+                Outcome::Failed(error.to_string())
+            }
         }
+    }
+
+    /// Hangs up whoever waits on the phone for a call that there will not be.
+    pub(super) async fn let_go(&self, arrival: &Arrival) {
+        let room = &arrival.room;
+        match &arrival.who {
+            Who::Identity(identity) if arrival.dial.is_none() => {
+                if let Err(error) = self.0.server.remove(room, identity).await {
+                    tracing::warn!(room, "somebody may be left on the phone: {error}");
+                }
+            }
+            Who::Phone => self.0.server.turn_away(room).await,
+            Who::Identity(_) | Who::Visitor => {}
+        }
+    }
+
+    async fn is_elsewhere(&self, arrival: &Arrival, claim: Option<&Claim>) -> bool {
+        let people = match self.people(&arrival.room).await {
+            Ok(people) => people,
+            Err(why) => {
+                // A server that does not say may still let us in.
+                tracing::warn!(room = arrival.room, "who is in the room: {why}");
+                return false;
+            }
+        };
+        if let Some(other) = people.iter().find(|them| is_ours(them)) {
+            let (room, by) = (&arrival.room, &other.identity);
+            tracing::info!(room, by, "another worker has answered this call");
+            return true;
+        }
+        let caller = people.iter().find(|them| arrival.who.is(them));
+        if let (Some(caller), Some(claim)) = (caller, claim) {
+            claim.learn(Known::of(caller));
+        }
+        false
     }
 
     /// Who is in a room, which need not be there.

@@ -9,7 +9,8 @@
 //! A room's caller goes through the same door as a SIP caller, and the engine's limits, recording
 //! and one close are the call's own. Start reading at `arrival` (the one door for all ways in) and
 //! `call` (one call, from the room to the result), then `claims` (one call is answered once),
-//! `session` (what is going on in a room), `signal` (messages to and from the server) and `token`.
+//! `session` (what is going on in a room), `signal` (messages to and from the server) and `token`. How
+//! calls come here: `routes`, `ways`. What the server does on request: `server`.
 //!
 //! What this module does not do: media (the shard's peer does), LiveKit's own SIP side, who may
 //! send us calls (the routes' secret says so).
@@ -19,19 +20,24 @@ mod call;
 #[cfg_attr(not(test), expect(dead_code, reason = "offers come with the worker protocol"))]
 mod claims;
 mod routes;
+mod server;
 mod session;
 mod signal;
 mod token;
+mod ways;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use livekit_api::services::room::RoomClient;
+use tokio_util::task::TaskTracker;
 use vox_webrtc::Identity;
 
 use crate::calls::Calls;
 use crate::config::LivekitConfig;
 
 use claims::Claims;
+use server::Server;
 
 pub use routes::routes;
 
@@ -48,6 +54,9 @@ struct Inner {
     /// Whose caller is being answered.
     claims: Claims,
     rooms: RoomClient,
+    server: Server,
+    /// Calls, and what is left to do for those that ended.
+    tasks: TaskTracker,
 }
 
 impl Livekit {
@@ -55,6 +64,23 @@ impl Livekit {
     pub fn new(calls: Calls, config: LivekitConfig) -> anyhow::Result<Self> {
         let identity = Identity::new()?;
         let (claims, rooms) = (Claims::default(), arrival::rooms(&config));
-        Ok(Self(Arc::new(Inner { calls, config, identity, claims, rooms })))
+        let (server, tasks) = (Server::new(&config), TaskTracker::new());
+        let inner = Inner { calls, config, identity, claims, rooms, server, tasks };
+        Ok(Self(Arc::new(inner)))
+    }
+
+    /// Resolves when all calls have left their rooms and no phone is left in one, or it takes too long.
+    pub async fn left(&self) {
+        self.0.tasks.close();
+        if tokio::time::timeout(LEAVE_LIMIT, self.0.tasks.wait()).await.is_err() {
+            tracing::warn!("{} rooms were not left in order", self.0.tasks.len());
+        }
+    }
+
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.0.tasks.spawn(task);
     }
 }
+
+/// For the last calls to leave their rooms, once they are over.
+const LEAVE_LIMIT: Duration = Duration::from_secs(5);

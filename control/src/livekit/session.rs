@@ -20,7 +20,6 @@ use crate::calls::{PeerLine, PeerNews};
 
 /// Who of a room the call is with.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(dead_code, reason = "the ways in that need them come next")]
 pub(super) enum Who {
     /// The first who came by telephone.
     Phone,
@@ -212,7 +211,6 @@ impl Session {
     }
 
     /// Who the call is with, once they are there: their identity, and whether they came by telephone.
-    #[expect(dead_code, reason = "hang-up and transfer of a phone come next")]
     pub(super) fn caller(&self) -> Option<(&str, bool)> {
         self.caller.as_ref().map(|caller| (caller.identity.as_str(), caller.is_phone))
     }

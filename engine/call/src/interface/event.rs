@@ -147,6 +147,10 @@ pub enum Reason {
     CallerHungUp,
     /// CANCEL, or a final refusal before the answer.
     CallerCancelled,
+    /// Whom we called is busy, or does not want to talk.
+    Declined,
+    /// The bot sleeps now; of a call that was never opened.
+    OutsideHours,
     /// The agent's side ended it.
     BotHungUp,
     /// The caller is at the place that the agent sent it to.
