@@ -85,16 +85,27 @@ impl Server {
     /// When it is not there within a minute.
     pub fn call(&self, room: &str, speech: &Path, arguments: &[&str]) -> Phone {
         let heard = speech.with_file_name(format!("heard-{room}.wav"));
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("livekit/phone.py");
-        let mut command = Command::new(&self.python);
-        command.arg(script).args([&self.url, room]).arg(speech).arg(&heard).args(arguments);
-        let [key, secret] = KEYS;
-        command.env("LIVEKIT_API_KEY", key).env("LIVEKIT_API_SECRET", secret);
-        let mut process = Process::start(command.stdin(Stdio::null()).stdout(Stdio::piped()));
-        let output = BufReader::new(process.0.stdout.take().expect("piped"));
-        let mut phone = Phone { process, output, heard };
+        let mut command = self.script("phone.py");
+        command.arg(room).arg(speech).arg(&heard).args(arguments);
+        let mut phone = Phone::start(command, heard);
         phone.wait_for("joined");
         phone
+    }
+
+    /// Has `runs` people wait in rooms, one after the other; see `callees.py`.
+    pub fn callees(&self, name: &str, identity: &str, runs: usize) -> Phone {
+        let mut command = self.script("callees.py");
+        command.args([name, identity, &runs.to_string()]);
+        Phone::start(command, PathBuf::new())
+    }
+
+    fn script(&self, name: &str) -> Command {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("livekit").join(name);
+        let mut command = Command::new(&self.python);
+        let [key, secret] = KEYS;
+        command.env("LIVEKIT_API_KEY", key).env("LIVEKIT_API_SECRET", secret);
+        command.arg(path).arg(&self.url);
+        command
     }
 
     /// Its address.
@@ -104,6 +115,12 @@ impl Server {
 }
 
 impl Phone {
+    fn start(mut command: Command, heard: PathBuf) -> Self {
+        let mut process = Process::start(command.stdin(Stdio::null()).stdout(Stdio::piped()));
+        let output = BufReader::new(process.0.stdout.take().expect("piped"));
+        Self { process, output, heard }
+    }
+
     /// Waits until it says that this has happened, and gives what it says.
     ///
     /// # Panics

@@ -8,7 +8,7 @@ use livekit_protocol::{
 };
 use prost::Message as _;
 use serde::Deserialize;
-use tokio::time::{Instant, Interval, MissedTickBehavior, interval, timeout_at};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep_until, timeout_at};
 use vox_call::{Negotiation, Peer, PeerEvent};
 use vox_webrtc::Offer;
 
@@ -50,6 +50,8 @@ pub(super) enum Coming {
     Said(Result<Box<Said>, SignalError>),
     News(PeerNews),
     Tick,
+    /// It has been waited long enough for somebody who wants to hear us.
+    Impatient,
 }
 
 /// A call's presence in a room.
@@ -68,6 +70,11 @@ pub(super) struct Session {
     /// Media can flow.
     connected: bool,
     answered: bool,
+    /// Our track is wanted. What is said before is heard by nobody: a phone that rings wants it before
+    /// it is `active`, others take their time.
+    awaited: bool,
+    /// Until then, once nothing else is missing.
+    patience: Option<Instant>,
     offers: u32,
 }
 
@@ -122,6 +129,8 @@ impl Session {
             ping_limit: seconds(joined.ping_timeout),
             connected: false,
             answered: false,
+            awaited: false,
+            patience: None,
             offers: 1,
         };
         match session.settle_in(joined.other_participants, peer, limit).await {
@@ -172,6 +181,7 @@ impl Session {
                         break;
                     }
                 }
+                Said::TrackSubscribed(_) => self.awaited = true,
                 Said::Update(update) => self.meet(update.participants).await?,
                 Said::Leave(leave) => return Err(SignalError::Lost(farewell(&leave))),
                 _ => {}
@@ -182,10 +192,14 @@ impl Session {
 
     /// What comes next, to be [taken](Self::take). Nothing is lost when the future is dropped.
     pub(super) async fn next(&mut self) -> Coming {
+        let patience = self.patience;
         tokio::select! {
             said = self.signal.next() => Coming::Said(said.map(Box::new)),
             news = self.line.news() => Coming::News(news),
             _ = self.ping.tick() => Coming::Tick,
+            () = sleep_until(patience.unwrap_or_else(Instant::now)), if patience.is_some() => {
+                Coming::Impatient
+            }
         }
     }
 
@@ -199,10 +213,15 @@ impl Session {
             Coming::Said(Err(error)) => Err(error),
             Coming::News(news) => self.told(news).await,
             Coming::Tick => self.tick().await,
+            Coming::Impatient => {
+                self.awaited = true;
+                Ok(None)
+            }
         };
         match seen {
             Ok(None) if self.can_answer() => {
                 self.answered = true;
+                self.patience = None;
                 Some(Seen::Answered)
             }
             Ok(seen) => seen,
@@ -215,9 +234,15 @@ impl Session {
         self.caller.as_ref().map(|caller| (caller.identity.as_str(), caller.is_phone))
     }
 
-    fn can_answer(&self) -> bool {
+    fn can_answer(&mut self) -> bool {
         let active = self.caller.as_ref().is_some_and(|caller| caller.is_active);
-        !self.answered && self.connected && active
+        if self.answered || !self.connected || !active {
+            return false;
+        }
+        if !self.awaited {
+            self.patience.get_or_insert_with(|| Instant::now() + PATIENCE);
+        }
+        self.awaited
     }
 
     /// Says goodbye.
@@ -251,6 +276,8 @@ impl Session {
                 self.step(Negotiation::Offer { more, restart: false })?;
             }
             Said::Leave(leave) => return Ok(Some(Seen::Gone(farewell(&leave)))),
+            // Somebody is about to hear us: the caller, whoever else there may be.
+            Said::TrackSubscribed(_) => self.awaited = true,
             _ => {}
         }
         Ok(None)
@@ -389,5 +416,7 @@ const TRACK: &str = "vox-agent";
 const LINES: usize = 2;
 /// Lines that a server may ask for at once.
 const LINES_MAX: u32 = 4;
+/// For somebody to want our track.
+const PATIENCE: Duration = Duration::from_secs(1);
 /// From the first message to a peer that the engine has.
 const JOIN_LIMIT: Duration = Duration::from_secs(10);
