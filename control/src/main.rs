@@ -3,19 +3,30 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{CommandFactory, FromArgMatches, Parser};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use voxcore::config::{Config, EXIT_CONFIG, Layers, help_text};
+use voxcore::livekit::LivekitCommand;
 
 /// One worker of a voice fleet: takes SIP calls and runs bots on them.
 #[derive(Debug, Parser)]
 #[command(name = "voxcore", version)]
 struct Cli {
     /// TOML file with sections [worker], [http], [sip], [media], [bots], [storage], [livekit].
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", global = true)]
     config: Option<PathBuf>,
     /// Check the configuration, say what is wrong, and end.
     #[arg(long)]
     check: bool,
+    /// Without one: be a worker.
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Tools for the LiveKit server of LIVEKIT_URL
+    #[command(subcommand)]
+    Livekit(LivekitCommand),
 }
 
 fn main() -> ExitCode {
@@ -34,5 +45,8 @@ fn main() -> ExitCode {
     if cli.check {
         return ExitCode::SUCCESS;
     }
-    voxcore::start(config, |_| {})
+    match cli.command {
+        Some(Command::Livekit(command)) => command.run(&config),
+        None => voxcore::start(config, |_| {}),
+    }
 }

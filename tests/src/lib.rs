@@ -9,11 +9,13 @@
 //! - [`http`]: answers by hand, or stands before another server.
 //! - [`livekit`]: LiveKit's server, and a telephone in its rooms.
 //! - [`peers`]: SIPp, baresip, MinIO and friends: found, or loudly missed.
+//! - [`redis`]: where LiveKit keeps its trunks.
 //! - [`sipp`]: SIPp, by scenarios put together from steps.
 //! - [`pipecat`]: Pipecat's pipelines and serializers, from PyPI.
 //! - [`ears`]: speech to say, and PESQ and correlation to judge what came back.
 //! - [`twirp`]: LiveKit's SIP service, as far as captured answers go.
 //! - [`voices`]: recorded speech in pieces that are known to the sample.
+//! - [`webhooks`]: who LiveKit tells of its rooms, and who sends callers to a worker.
 //! - [`stalls`]: when the machine held a process up.
 //!
 //! The tests themselves stand in `tests/`, one file a claim. They hold real-time calls, so each
@@ -29,10 +31,12 @@ pub mod http;
 pub mod livekit;
 pub mod peers;
 pub mod pipecat;
+pub mod redis;
 pub mod sipp;
 pub mod stalls;
 pub mod twirp;
 pub mod voices;
+pub mod webhooks;
 pub mod worker;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -4,14 +4,14 @@ use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{ChildStdout, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::peers::{self, Process};
 use crate::wait_for;
-use crate::worker::{free_port, http_get};
+use crate::worker::{free_port, http_get, http_post};
 
 /// Key and secret that server, worker and telephone share.
 pub const KEYS: [&str; 2] = ["devkey", "secret-of-32-or-more-characters-xxxx"];
@@ -42,6 +42,17 @@ impl Server {
     /// # Panics
     /// When it does not answer within 20 s.
     pub fn start() -> Option<Self> {
+        Self::start_with("")
+    }
+
+    /// [`start`](Self::start), with webhooks to `url`.
+    pub fn with_webhook(url: &str) -> Option<Self> {
+        let [key, _] = KEYS;
+        Self::start_with(&format!("webhook: {{api_key: {key}, urls: [\"{url}\"]}}\n"))
+    }
+
+    /// [`start`](Self::start), with these lines in its configuration besides.
+    pub fn start_with(lines: &str) -> Option<Self> {
         let program = peers::find("livekit-server")?;
         let python = peers::directory().join("livekit-venv/bin/python");
         if !python.is_file() {
@@ -55,7 +66,7 @@ impl Server {
             "port: {port}\nbind_addresses: [127.0.0.1]\nkeys: {{{key}: {secret}}}\n\
              rtc: {{udp_port: {udp}, tcp_port: 0, node_ip: 127.0.0.1, use_external_ip: false, \
              enable_loopback_candidate: true, use_ice_lite: true, interfaces: {{includes: [lo]}}, \
-             stun_servers: [\"127.0.0.1:{stun}\"]}}\nlogging: {{level: warn}}\n"
+             stun_servers: [\"127.0.0.1:{stun}\"]}}\nlogging: {{level: warn}}\n{lines}"
         );
         let path = directory.path().join("livekit.yaml");
         std::fs::write(&path, config).expect("livekit.yaml");
@@ -77,6 +88,27 @@ impl Server {
             ("LIVEKIT_API_SECRET", secret),
             ("VOXCORE_SECRET", "between-services"),
         ]
+    }
+
+    /// What the server's API says to `method` (`SIP/ListSIPInboundTrunk`), asked by somebody who
+    /// may do everything.
+    ///
+    /// # Panics
+    /// When it refuses.
+    pub fn api(&self, method: &str, body: &Value) -> Value {
+        let [key, secret] = KEYS;
+        let now = SystemTime::UNIX_EPOCH.elapsed().expect("a clock after 1970").as_secs();
+        let claims = json!({
+            "iss": key, "exp": now + 60, "sip": {"admin": true, "call": true},
+            "video": {"roomList": true, "roomCreate": true, "roomAdmin": true},
+        });
+        let key = jsonwebtoken::EncodingKey::from_secret(secret.as_bytes());
+        let token = jsonwebtoken::encode(&jsonwebtoken::Header::default(), &claims, &key);
+        let header = format!("Authorization: Bearer {}\r\n", token.expect("a token"));
+        let path = format!("/twirp/livekit.{method}");
+        let (status, answer) = http_post(self.address(), &path, &header, &body.to_string());
+        assert_eq!(status, 200, "{method}: {answer}");
+        serde_json::from_str(&answer).expect("JSON")
     }
 
     /// Has a telephone wait in `room` that will say `speech` (48 kHz).

@@ -12,16 +12,21 @@
 //! `session` (what is going on in a room), `signal` (messages to and from the server) and `token`. How
 //! calls come here: `routes`, `ways`. What the server does on request: `server`.
 //!
+//! `cli`, `setup` and `check` are the tools of `voxcore livekit`; no call needs them.
+//!
 //! What this module does not do: media (the shard's peer does), LiveKit's own SIP side, who may
 //! send us calls (the routes' secret says so).
 
 mod arrival;
 mod call;
+mod check;
 #[cfg_attr(not(test), expect(dead_code, reason = "offers come with the worker protocol"))]
 mod claims;
+mod cli;
 mod routes;
 mod server;
 mod session;
+mod setup;
 mod signal;
 mod token;
 mod ways;
@@ -39,6 +44,7 @@ use crate::config::LivekitConfig;
 use claims::Claims;
 use server::Server;
 
+pub use cli::LivekitCommand;
 pub use routes::routes;
 
 /// What calls in rooms have in common. Cheap to clone.
