@@ -8,6 +8,7 @@
 //! - [`capture`]: reads its packet captures.
 //! - [`http`]: answers by hand, or stands before another server.
 //! - [`livekit`]: LiveKit's server, and a telephone in its rooms.
+//! - [`livekit_sip`]: its SIP side, where there is one.
 //! - [`peers`]: SIPp, baresip, MinIO and friends: found, or loudly missed.
 //! - [`redis`]: where LiveKit keeps its trunks.
 //! - [`sipp`]: SIPp, by scenarios put together from steps.
@@ -29,6 +30,7 @@ pub mod capture;
 pub mod ears;
 pub mod http;
 pub mod livekit;
+pub mod livekit_sip;
 pub mod peers;
 pub mod pipecat;
 pub mod redis;

@@ -11,7 +11,7 @@ use crate::wait_for;
 use crate::worker::free_port;
 
 /// What SIPp does next.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step<'a> {
     /// Calls: INVITE, its answer, ACK.
     Call,
@@ -29,6 +29,10 @@ pub enum Step<'a> {
     Report(&'a str),
     /// Waits, in milliseconds.
     Pause(u32),
+    /// Hangs up a call of ours: BYE and its answer.
+    HangUp,
+    /// Gives back the audio that it hears, for as long as it runs.
+    Echo,
 }
 
 /// A running SIPp.
@@ -55,7 +59,11 @@ impl Sipp {
         std::fs::write(&scenario, text(steps)).expect("the scenario");
         let mut command = Command::new(program);
         command.arg(remote.to_string()).arg("-sf").arg(&scenario).args(["-s", user]);
-        command.args(["-i", "127.0.0.1", "-mi", "127.0.0.1", "-p", &port.to_string()]);
+        let ip = address.ip().to_string();
+        command.args(["-i", &ip, "-mi", &ip, "-p", &port.to_string()]);
+        if steps.contains(&Step::Echo) {
+            command.arg("-rtp_echo");
+        }
         command.args(["-mp", &free_port().to_string(), "-m", "1", "-nostdin"]);
         command.args(["-timeout", "60", "-timeout_error", "-trace_err", "-recv_timeout", "50000"]);
         command.current_dir(directory).stdout(Stdio::null()).stderr(Stdio::null());
@@ -123,6 +131,12 @@ fn text(steps: &[Step<'_>]) -> String {
                 add(&send(" retrans=\"500\"", &notify));
                 add("<recv response=\"200\"/>\n");
             }
+            Step::HangUp => {
+                cseq += 1;
+                add(&send(" retrans=\"500\"", &BYE.replace("NUMBER", &cseq.to_string())));
+                add("<recv response=\"200\"/>\n");
+            }
+            Step::Echo => {}
             Step::Pause(ms) => add(&format!("<pause milliseconds=\"{ms}\"/>\n")),
         }
     }
@@ -170,6 +184,16 @@ Content-Length: 0
 
 ]]></send>
 "#;
+
+const BYE: &str = "BYE sip:[service]@[remote_ip]:[remote_port] SIP/2.0
+Via: SIP/2.0/[transport] [local_ip]:[local_port];branch=[branch]
+From: <sip:sipp@[local_ip]:[local_port]>;tag=[pid]SIPpTag[call_number]
+To: <sip:[service]@[remote_ip]:[remote_port]>[peer_tag_param]
+Call-ID: [call_id]
+CSeq: NUMBER BYE
+Max-Forwards: 70
+Content-Length: 0
+";
 
 const ANSWER: &str = "SIP/2.0 STATUS
 [last_Via:]
