@@ -4,6 +4,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use serde_json::json;
+use tungstenite::Message;
+use vox_tests::brain::{self, Brain};
 use vox_tests::livekit::{Server, has_network};
 use vox_tests::webhooks::{PATH, Webhooks};
 use vox_tests::worker::{Worker, http_post};
@@ -47,8 +49,44 @@ fn a_caller_is_answered_and_heard_because_the_servers_webhook_says_that_he_waits
     assert_eq!(worker.results(1, Duration::from_secs(1)).len(), 1);
 }
 
+/// The brain answers the first key with keys of its own, and the last one by hanging up.
+#[test]
+fn a_caller_and_his_bot_press_keys_to_each_other_until_the_bot_hangs_up() {
+    let _turn = one_at_a_time();
+    if !has_network("a_caller_and_his_bot_press_keys_to_each_other_until_the_bot_hangs_up") {
+        return;
+    }
+    let brain = Brain::start(|socket, _| {
+        while let Some(event) = brain::event(socket) {
+            let act = match event["digit"].as_str() {
+                Some("1") => r#"{"type":"digits","digits":"42#"}"#,
+                Some("#") => r#"{"type":"hang_up"}"#,
+                _ => continue,
+            };
+            socket.send(Message::text(act)).expect("the worker listens");
+        }
+    });
+    let webhooks = Webhooks::start();
+    let Some(server) = Server::with_webhook(&webhooks.url()) else { return };
+    let bot = brain.bot("keys", "vox", "") + "numbers = [\"+15105550100\"]\n";
+    let worker = Worker::start(&bot, &server.environment());
+    webhooks.send_calls_to(worker.http);
+    let Some(speech) = ears::speech(worker.directory(), 48_000, 30) else { return };
+
+    let mut phone = server.call("call-_+15105550111_y", &speech, &["--digits", "1000000000#"]);
+    let keys = ["4", "2", "#"].map(|_| phone.wait_for("digit")["digit"].take());
+    assert_eq!(json!(keys), json!(["4", "2", "#"]));
+    let gone = phone.wait_for("disconnected");
+    assert_eq!(gone["reason"], "4", "PARTICIPANT_REMOVED: {gone}");
+    wait_for("a free slot", Duration::from_secs(2), || (worker.calls() == 0).then_some(()));
+    let result = worker.results(1, Duration::from_secs(2)).remove(0);
+    assert_eq!(result["disconnected_by"], "bot", "{result}");
+    assert_eq!(result["media"]["dtmf"], "1000000000#", "{result}");
+}
+
 /// How well is another test's claim; a machine that stalls does not make it false that he was heard.
 fn was_heard(speech: &Path, recording: &Path, echo: &Path) {
+    assert_eq!((ears::wav(recording).rate_hz, ears::wav(recording).channels), (16_000, 2));
     for file in [recording, echo] {
         let loudest = ears::wav(file).samples.iter().map(|it| it.unsigned_abs()).max();
         assert!(loudest > Some(1_000), "{} is silent", file.display());
