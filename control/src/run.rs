@@ -76,7 +76,9 @@ impl Worker {
         let sip = SipServer::start(sip_config(config), calls.clone()).await.with_context(|| {
             format!("SIP cannot listen on {}:{}", config.sip.bind, config.sip.port)
         })?;
-        let metrics = Metrics::new(
+        let livekit = config.livekit.clone().map(|config| Livekit::new(calls.clone(), config));
+        let livekit = livekit.transpose()?;
+        let mut metrics = Metrics::new(
             &counters,
             slots.clone(),
             engine,
@@ -85,13 +87,17 @@ impl Worker {
             sip.counter(),
             calls.agent_counts(),
         );
+        if let Some(livekit) = &livekit {
+            metrics = metrics.with_livekit(livekit.counts());
+        }
         let telephony = Telephony::new(calls.clone(), (*counters).clone());
-        let livekit = config.livekit.clone().map(|config| Livekit::new(calls.clone(), config));
-        let livekit = livekit.transpose()?;
         let desk = Desk::new(&config.worker, &config.http, slots, metrics)
             .with_telephony(telephony)
             .with_livekit(livekit.clone());
         let http = HttpServer::start(&config.http, desk).await?;
+        if let Some(livekit) = &livekit {
+            livekit.start();
+        }
         Ok(Self { calls, sip, http, livekit, outbox, spool, names, _lock: lock })
     }
 

@@ -5,7 +5,8 @@
 Joins as a SIP participant that rings, publishes its microphone, hears every audio track, is `active`
 once somebody else publishes one (of an outbound call: after --active-after seconds; --status active: at
 once), plays SPEECH and records HEARD (48 kHz, mono, from the first sample of SPEECH on), hangs up. With
---visitor it is an ordinary participant. Says what happens, one JSON object a line.
+--visitor it is an ordinary participant; with --agent, the room is made as by a dispatch rule that names
+it. Says what happens, one JSON object a line.
 """
 
 import argparse
@@ -14,6 +15,7 @@ import asyncio
 import json
 import os
 import time
+import uuid
 import wave
 
 from livekit import api, rtc
@@ -30,10 +32,10 @@ def say(event, **facts):
 
 def token(args):
     attributes = {
-        "sip.callID": "SCL_1",
+        "sip.callID": f"SCL_{uuid.uuid4().hex[:12]}",
         "sip.callStatus": args.status,
         "sip.phoneNumber": args.number,
-        "sip.trunkPhoneNumber": "+15105550100",
+        "sip.trunkPhoneNumber": args.dialed,
         "sip.trunkID": "ST_1",
         "sip.ruleID": "SDR_1",
     }
@@ -49,6 +51,9 @@ def token(args):
     made = made.with_identity(args.identity or f"sip_{args.number}").with_grants(grants)
     if args.visitor:
         return made.with_name("Visitor").to_jwt()
+    if args.agent:
+        dispatch = api.RoomAgentDispatch(agent_name=args.agent, metadata=args.metadata)
+        made = made.with_room_config(api.RoomConfiguration(agents=[dispatch]))
     made = made.with_name(f"Phone {args.number}").with_kind("sip")
     return made.with_attributes(attributes).to_jwt()
 
@@ -97,7 +102,8 @@ async def call(args):
     @room.on("participant_disconnected")
     def left(participant):
         say("left", identity=participant.identity)
-        gone.set()
+        if not args.patient:
+            gone.set()
 
     await room.connect(args.url, token(args), rtc.RoomOptions(auto_subscribe=False))
     source = rtc.AudioSource(RATE, 1, queue_size_ms=200)
@@ -158,8 +164,12 @@ def arguments():
     parser.add_argument("--status", default="ringing", help="sip.callStatus to begin with")
     parser.add_argument("--active-after", type=float, help="seconds")
     parser.add_argument("--visitor", action="store_true", help="no telephone")
+    parser.add_argument("--dialed", default="+15105550100")
+    parser.add_argument("--agent", default="", help="whom the room's dispatch rule names")
+    parser.add_argument("--metadata", default="", help="of that dispatch")
     parser.add_argument("--digits", default="")
     parser.add_argument("--early-digits", default="")
+    parser.add_argument("--patient", action="store_true", help="stays when the other leaves")
     parser.add_argument("--hold", type=float, default=1.5, help="seconds after SPEECH")
     return parser.parse_args()
 

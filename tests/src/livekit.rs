@@ -23,7 +23,9 @@ pub struct Server {
     pub process: Process,
     /// Where it is signalled to.
     pub url: String,
+    address: SocketAddr,
     python: PathBuf,
+    command: Command,
     _directory: TempDir,
 }
 
@@ -32,6 +34,7 @@ pub struct Server {
 pub struct Phone {
     process: Process,
     output: BufReader<ChildStdout>,
+    events: Vec<Value>,
     /// What it heard, once it has hung up.
     pub heard: PathBuf,
 }
@@ -73,10 +76,18 @@ impl Server {
         let mut command = Command::new(program);
         command.arg("--config").arg(&path).stdout(Stdio::null()).stderr(Stdio::null());
         let process = Process::start(&mut command);
-        let address = ([127, 0, 0, 1], port).into();
-        wait_for("livekit-server", Duration::from_secs(20), || http_get(address, "/"));
-        let url = format!("ws://127.0.0.1:{port}");
-        Some(Self { process, url, python, _directory: directory })
+        let address = SocketAddr::from(([127, 0, 0, 1], port));
+        wait_until_it_answers(address);
+        let url = format!("ws://{address}");
+        Some(Self { process, url, address, python, command, _directory: directory })
+    }
+
+    /// Kills it, and starts it again: it knows of no room then.
+    pub fn restart(&mut self) {
+        // The old one is killed when it is replaced, and its ports have to be free before.
+        self.process.end();
+        self.process = Process::start(&mut self.command);
+        wait_until_it_answers(self.address);
     }
 
     /// A worker's environment for this server.
@@ -142,15 +153,29 @@ impl Server {
 
     /// Its address.
     pub fn address(&self) -> SocketAddr {
-        self.url.trim_start_matches("ws://").parse().expect("an address")
+        self.address
     }
+
+    /// Has the server give `room`'s callers to workers that are registered as `agent_name`.
+    ///
+    /// # Panics
+    /// When it does not.
+    pub fn create_dispatch(&self, room: &str, agent_name: &str, metadata: &str) {
+        let mut command = self.script("dispatch.py");
+        let status = command.args([room, agent_name, metadata]).stdin(Stdio::null()).status();
+        assert!(status.is_ok_and(|status| status.success()), "no dispatch to {agent_name}");
+    }
+}
+
+fn wait_until_it_answers(address: SocketAddr) {
+    wait_for("livekit-server", Duration::from_secs(20), || http_get(address, "/"));
 }
 
 impl Phone {
     fn start(mut command: Command, heard: PathBuf) -> Self {
         let mut process = Process::start(command.stdin(Stdio::null()).stdout(Stdio::piped()));
         let output = BufReader::new(process.0.stdout.take().expect("piped"));
-        Self { process, output, heard }
+        Self { process, output, events: Vec::new(), heard }
     }
 
     /// Waits until it says that this has happened, and gives what it says.
@@ -158,25 +183,26 @@ impl Phone {
     /// # Panics
     /// When it ends before.
     pub fn wait_for(&mut self, event: &str) -> Value {
-        let mut said = String::new();
         loop {
             let mut line = String::new();
             let read = self.output.read_line(&mut line).expect("the telephone speaks");
-            assert!(read > 0, "the telephone ends without {event:?}: {said}");
-            match serde_json::from_str::<Value>(&line) {
-                Ok(value) if value["event"] == event => return value,
-                _ => said += &line,
+            assert!(read > 0, "the telephone ends without {event:?}: {:?}", self.events);
+            let Ok(said) = serde_json::from_str::<Value>(&line) else { continue };
+            self.events.push(said.clone());
+            if said["event"] == event {
+                return said;
             }
         }
     }
 
-    /// Waits until it has hung up; what it says happened since it was listened to last.
+    /// Waits until it has hung up; what it says happened.
     pub fn ended(mut self) -> (Vec<Value>, PathBuf) {
         let mut text = String::new();
         self.output.read_to_string(&mut text).expect("text");
         let status = self.process.0.wait().expect("a child");
         assert!(status.success(), "the telephone ends with {status}: {text}");
-        (text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect(), self.heard)
+        self.events.extend(text.lines().filter_map(|line| serde_json::from_str(line).ok()));
+        (self.events, self.heard)
     }
 }
 
@@ -192,7 +218,16 @@ pub fn has_network(name: &str) -> bool {
         entry.file_name() != "lo" && flags & 1 == 1
     };
     let mut interfaces = std::fs::read_dir("/sys/class/net").into_iter().flatten().flatten();
-    if std::env::var_os(OWN_NETWORK).is_some() || interfaces.any(is_up) {
+    interfaces.any(is_up) || own_network(name)
+}
+
+/// Whether this process has a network of its own, whose rules it may change. Runs the test `name`
+/// again in one when it has not.
+///
+/// # Panics
+/// When the test fails there.
+pub fn own_network(name: &str) -> bool {
+    if std::env::var_os(OWN_NETWORK).is_some() {
         return true;
     }
     let set_up = "ip link set lo up && ip link add v0 type veth peer name v1 && \
@@ -209,5 +244,5 @@ pub fn has_network(name: &str) -> bool {
     false
 }
 
-/// Set where [`has_network`] has made one.
+/// Set where [`own_network`] has made one.
 const OWN_NETWORK: &str = "VOX_TEST_NETWORK";

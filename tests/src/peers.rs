@@ -53,11 +53,16 @@ impl Process {
             Command::new("kill").arg(format!("-{signal}")).arg(self.0.id().to_string()).status();
         assert!(status.is_ok_and(|status| status.success()), "kill -{signal}");
     }
+
+    /// Kills it, and waits until it is gone.
+    pub fn end(&mut self) {
+        _ = self.0.kill();
+        _ = self.0.wait();
+    }
 }
 
 impl Drop for Process {
     fn drop(&mut self) {
-        _ = self.0.kill();
-        _ = self.0.wait();
+        self.end();
     }
 }

@@ -41,6 +41,7 @@ impl Slots {
     /// Refuses every call from now on.
     pub fn drain(&self) {
         self.0.draining.store(true, Ordering::Release);
+        self.0.taken.send_modify(|_| {});
     }
 
     /// Whether [`drain`](Self::drain) was called.
@@ -52,6 +53,11 @@ impl Slots {
     pub async fn empty(&self) {
         // The sender lives in `self`.
         let _ = self.0.taken.subscribe().wait_for(|taken| *taken == 0).await;
+    }
+
+    /// Changes whenever a slot is taken or given back, and with [`drain`](Self::drain).
+    pub fn changes(&self) -> watch::Receiver<usize> {
+        self.0.taken.subscribe()
     }
 
     /// Slots taken now.

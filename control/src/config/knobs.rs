@@ -129,6 +129,24 @@ pub const KNOBS: &[Knob] = &[
     knob("livekit.url", "LIVEKIT_URL", "", "LiveKit server, ws:// or wss://"),
     knob("livekit.api_key", "LIVEKIT_API_KEY", "", "belongs to livekit.url"),
     knob("livekit.api_secret", "LIVEKIT_API_SECRET", "", "belongs to livekit.url"),
+    knob(
+        "livekit.agent_name",
+        "LIVEKIT_AGENT_NAME",
+        "",
+        "register with livekit.url to be given calls that are dispatched to this name",
+    ),
+    knob(
+        "livekit.watch_seconds",
+        "VOXCORE_LIVEKIT_WATCH_SECONDS",
+        "1",
+        "how often to look for callers in rooms whom nobody was given; 0 is never",
+    ),
+    knob(
+        "livekit.room_prefix",
+        "VOXCORE_LIVEKIT_ROOM_PREFIX",
+        "call-",
+        "what the names of rooms begin with whose callers are looked for",
+    ),
 ];
 
 /// The knobs as a table for `--help`.

@@ -148,6 +148,19 @@ pub struct LivekitConfig {
     pub api_key: String,
     /// And how we prove it.
     pub api_secret: Secret,
+    /// As whom we register to be given calls; not at all without.
+    pub agent_name: Option<String>,
+    /// How we look for callers whom nobody was given.
+    pub watch: Option<WatchConfig>,
+}
+
+/// Looking for callers in LiveKit's rooms.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WatchConfig {
+    /// From one look to the next.
+    pub period: Duration,
+    /// What the names of rooms with callers begin with.
+    pub room_prefix: String,
 }
 
 /// What is wrong with the configuration: one line that names the value, says what was expected
@@ -278,7 +291,12 @@ impl Values {
             return Ok(None);
         };
         let url = self.url("livekit.url", &["ws", "wss", "http", "https"])?;
-        Ok(Some(LivekitConfig { url, api_key, api_secret: Secret::new(api_secret) }))
+        let api_secret = Secret::new(api_secret);
+        let agent_name = self.get("livekit.agent_name").map(|found| found.text.clone());
+        let period = self.number("livekit.watch_seconds", 0, 3_600).map(Duration::from_secs)?;
+        let room_prefix = self.text("livekit.room_prefix")?;
+        let watch = (!period.is_zero()).then_some(WatchConfig { period, room_prefix });
+        Ok(Some(LivekitConfig { url, api_key, api_secret, agent_name, watch }))
     }
 }
 

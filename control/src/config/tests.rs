@@ -80,6 +80,21 @@ fn minio_and_the_backend_are_taken_from_the_contracts_variables() {
 }
 
 #[test]
+fn livekit_is_watched_and_gives_no_jobs_unless_told_otherwise() {
+    let keys = [("LIVEKIT_URL", "ws://h"), ("LIVEKIT_API_KEY", "k"), ("LIVEKIT_API_SECRET", "s")];
+    let livekit =
+        |more: &[(&str, &str)]| load(&[&keys[..], more].concat()).unwrap().livekit.unwrap();
+    let watch = livekit(&[]).watch.unwrap();
+    assert_eq!((watch.period, watch.room_prefix.as_str()), (Duration::from_secs(1), "call-"));
+    assert_eq!(livekit(&[]).agent_name, None);
+    assert_eq!(livekit(&[("VOXCORE_LIVEKIT_WATCH_SECONDS", "0")]).watch, None);
+    let more = [("LIVEKIT_AGENT_NAME", "vox"), ("VOXCORE_LIVEKIT_ROOM_PREFIX", "in_")];
+    assert_eq!(livekit(&more).agent_name.as_deref(), Some("vox"));
+    assert_eq!(livekit(&more).watch.unwrap().room_prefix, "in_");
+    assert!(load(&[]).unwrap().livekit.is_none());
+}
+
+#[test]
 fn an_invalid_value_is_named_with_what_was_expected_and_found() {
     let check = |pairs: &[(&str, &str)], expected: &str| {
         let error = load(pairs).unwrap_err().0;
@@ -170,6 +185,16 @@ fn an_invalid_value_is_named_with_what_was_expected_and_found() {
     check(
         &[("MINIO_BUCKET", "A b")],
         "MINIO_BUCKET: expected 3 to 63 lower-case letters, digits, dots and dashes, found \"A b\"",
+    );
+    let watch = [
+        ("LIVEKIT_URL", "ws://h"),
+        ("LIVEKIT_API_KEY", "k"),
+        ("LIVEKIT_API_SECRET", "s"),
+        ("VOXCORE_LIVEKIT_WATCH_SECONDS", "often"),
+    ];
+    check(
+        &watch,
+        "VOXCORE_LIVEKIT_WATCH_SECONDS: expected a whole number from 0 to 3600, found \"often\"",
     );
     check(
         &[("LIVEKIT_URL", "ws://h")],

@@ -6,13 +6,15 @@ use livekit_api::services::room::RoomClient;
 use livekit_protocol::ParticipantInfo;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+use vox_contracts::Object;
 
 use super::claims::{Claim, Known, NotTaken, is_ours};
+use super::counts::count;
 use super::server::Dial;
 use super::session::Who;
 use super::token::Ticket;
 use super::{Livekit, call};
-use crate::calls::{CallFacts, Opening, Slot};
+use crate::calls::{CallDirection, CallFacts, Opening, Slot};
 use crate::config::LivekitConfig;
 
 /// A caller in a room who is to be answered.
@@ -63,6 +65,7 @@ impl Livekit {
         let admit = || self.0.calls.admit();
         let taken = self.0.claims.take(room, known, call_id, admit);
         if let Err(NotTaken::Already(by)) = &taken {
+            count(&self.0.counts.duplicates);
             tracing::info!(room, call_id, by, "a call came a second way, and is answered already");
         }
         taken.map(|(claim, slot)| Place { slot, claim: Some(claim) })
@@ -111,6 +114,7 @@ impl Livekit {
         if let Some(other) = people.iter().find(|them| is_ours(them)) {
             let (room, by) = (&arrival.room, &other.identity);
             tracing::info!(room, by, "another worker has answered this call");
+            count(&self.0.counts.elsewhere);
             return true;
         }
         let caller = people.iter().find(|them| arrival.who.is(them));
@@ -127,6 +131,21 @@ impl Livekit {
             Err(_) => Err(format!("no answer in {} ms", LOOK_LIMIT.as_millis())),
         }
     }
+}
+
+/// What a telephone's participant tells about its call.
+pub(super) fn facts(
+    caller: &ParticipantInfo,
+    direction: CallDirection,
+    call_id: String,
+) -> CallFacts {
+    let number = |name: &str| caller.attributes.get(name).cloned().unwrap_or_default();
+    let (theirs, ours) = (number("sip.phoneNumber"), number("sip.trunkPhoneNumber"));
+    let (caller, dialed) = match direction {
+        CallDirection::Inbound => (theirs, ours),
+        CallDirection::Outbound => (ours, theirs),
+    };
+    CallFacts { dialed, caller, direction, stream_id: call_id, connected_event: Object::new() }
 }
 
 /// Asks the server about its rooms.

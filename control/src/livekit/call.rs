@@ -19,6 +19,7 @@ use vox_contracts::Object;
 use vox_webrtc::OPUS_PAYLOAD_TYPE;
 
 use super::arrival::{Arrival, Outcome};
+use super::counts::count;
 use super::server::{Dial, ServerError};
 use super::session::{Coming, Seen, Session, Who};
 use super::signal::SignalError;
@@ -287,6 +288,7 @@ impl RoomCall {
                 self.line.close(Reason::BotHungUp);
             }
             Fate::Elsewhere(by) => {
+                count(&self.livekit.0.counts.elsewhere);
                 tracing::info!(call_id = self.line.call().0, by, "another worker was there first");
                 self.note("answered_elsewhere", json!({"by": by}));
                 // Whoever has spoken already owes a result.

@@ -10,7 +10,7 @@
 //! and one close are the call's own. Start reading at `arrival` (the one door for all ways in) and
 //! `call` (one call, from the room to the result), then `claims` (one call is answered once),
 //! `session` (what is going on in a room), `signal` (messages to and from the server) and `token`. How
-//! calls come here: `routes`, `ways`. What the server does on request: `server`.
+//! calls come here: `routes`, `worker`, `watcher`, `ways`. What the server does on request: `server`.
 //!
 //! `cli`, `setup` and `check` are the tools of `voxcore livekit`; no call needs them.
 //!
@@ -20,16 +20,19 @@
 mod arrival;
 mod call;
 mod check;
-#[cfg_attr(not(test), expect(dead_code, reason = "offers come with the worker protocol"))]
 mod claims;
 mod cli;
+mod counts;
 mod routes;
 mod server;
 mod session;
 mod setup;
 mod signal;
 mod token;
+mod watcher;
 mod ways;
+mod wire;
+mod worker;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,6 +48,7 @@ use claims::Claims;
 use server::Server;
 
 pub use cli::LivekitCommand;
+pub use counts::Counts;
 pub use routes::routes;
 
 /// What calls in rooms have in common. Cheap to clone.
@@ -63,6 +67,7 @@ struct Inner {
     server: Server,
     /// Calls, and what is left to do for those that ended.
     tasks: TaskTracker,
+    counts: Arc<Counts>,
 }
 
 impl Livekit {
@@ -71,8 +76,25 @@ impl Livekit {
         let identity = Identity::new()?;
         let (claims, rooms) = (Claims::default(), arrival::rooms(&config));
         let (server, tasks) = (Server::new(&config), TaskTracker::new());
-        let inner = Inner { calls, config, identity, claims, rooms, server, tasks };
+        let counts = Arc::default();
+        let inner = Inner { calls, config, identity, claims, rooms, server, tasks, counts };
         Ok(Self(Arc::new(inner)))
+    }
+
+    /// Begins to look for callers by itself, as far as the configuration says: registers with the
+    /// server as a worker, and watches its rooms. On the current runtime.
+    pub fn start(&self) {
+        if let Some(agent_name) = self.0.config.agent_name.clone() {
+            worker::start(self.clone(), agent_name);
+        }
+        if let Some(watch) = self.0.config.watch.clone() {
+            watcher::start(self.clone(), watch);
+        }
+    }
+
+    /// What was counted.
+    pub fn counts(&self) -> Arc<Counts> {
+        self.0.counts.clone()
     }
 
     /// Resolves when all calls have left their rooms and no phone is left in one, or it takes too long.

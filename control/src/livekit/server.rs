@@ -9,9 +9,10 @@ use livekit_api::services::room::CreateRoomOptions;
 use livekit_api::services::sip::{CreateSIPParticipantOptions, TransferSIPParticipantOptions};
 use livekit_api::services::{LiveKitApi, ServerError as ApiError, ServiceError};
 use livekit_protocol::participant_info::Kind;
-use livekit_protocol::{SipOutboundConfig, SipTransport};
+use livekit_protocol::{ParticipantInfo, SipOutboundConfig, SipTransport};
 use tokio::time::{sleep, timeout};
 
+use super::claims::is_ours;
 use crate::bots::OutboundTrunk;
 use crate::config::LivekitConfig;
 
@@ -75,16 +76,22 @@ impl Server {
         not_there_is_fine(self.0.room().remove_participant(room, identity).await)
     }
 
-    /// Hangs up every telephone in `room`, and waits for a moment for one to come.
+    /// Hangs up every telephone in `room` unless it is answered, and waits for a moment for one to come.
     pub(super) async fn turn_away(&self, room: &str) {
         let turned = timeout(TURN_AWAY_LIMIT, async {
             loop {
-                let phones = self.phones(room).await?;
+                let people = self.people(room).await?;
+                // Another worker has answered meanwhile.
+                if people.iter().any(is_ours) {
+                    return Ok::<_, ServerError>(());
+                }
+                let phones = people.iter().filter(|them| them.kind() == Kind::Sip);
+                let phones: Vec<_> = phones.map(|them| &them.identity).collect();
                 for phone in &phones {
                     self.remove(room, phone).await?;
                 }
                 if !phones.is_empty() {
-                    return Ok::<_, ServerError>(());
+                    return Ok(());
                 }
                 sleep(TURN_AWAY_PAUSE).await;
             }
@@ -143,14 +150,12 @@ impl Server {
         sip.transfer_sip_participant(room, identity, to, options).await.map_err(ServerError::of)
     }
 
-    async fn phones(&self, room: &str) -> Result<Vec<String>, ServerError> {
-        let there = match self.0.room().list_participants(room).await.map_err(ServerError::of) {
-            Ok(there) => there,
-            Err(error) if error.code == NOT_FOUND => Vec::new(),
-            Err(error) => return Err(error),
-        };
-        let phones = there.into_iter().filter(|them| them.kind() == Kind::Sip);
-        Ok(phones.map(|them| them.identity).collect())
+    /// Who is in a room, which need not be there.
+    async fn people(&self, room: &str) -> Result<Vec<ParticipantInfo>, ServerError> {
+        match self.0.room().list_participants(room).await.map_err(ServerError::of) {
+            Err(error) if error.code == NOT_FOUND => Ok(Vec::new()),
+            people => people,
+        }
     }
 }
 

@@ -45,5 +45,14 @@ pub(super) fn ticket(config: &LivekitConfig, room: &str, identity: &str) -> Resu
     Ok(Ticket { url: config.url.clone(), token })
 }
 
+/// A token to register as a worker that is given jobs.
+pub(super) fn agent(config: &LivekitConfig) -> Result<String, String> {
+    AccessToken::with_api_key(&config.api_key, config.api_secret.expose())
+        .with_grants(VideoGrants { agent: true, ..VideoGrants::default() })
+        .with_ttl(VALID)
+        .to_jwt()
+        .map_err(|error| format!("no token: {error}"))
+}
+
 /// Longer than any call may last; the server renews it before.
 const VALID: Duration = Duration::from_secs(6 * 3_600);

@@ -52,7 +52,7 @@ impl<R> fmt::Debug for Exposition<R> {
     }
 }
 
-struct Page<'a>(DescriptorEncoder<'a>);
+pub(super) struct Page<'a>(pub(super) DescriptorEncoder<'a>);
 
 impl Page<'_> {
     fn process(&mut self, started: Duration) -> fmt::Result {
@@ -243,7 +243,7 @@ impl Page<'_> {
     }
 
     /// `name` without `_total`.
-    fn counter(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
+    pub(super) fn counter(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
         self.one(name, help, ConstCounter::new(value))
     }
 
@@ -276,7 +276,7 @@ impl Page<'_> {
         self.each("agent_refused", "Messages of brains that cannot be used, by reason", wrong)
     }
 
-    fn gauge(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
+    pub(super) fn gauge(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
         self.one(name, help, ConstGauge::new(value))
     }
 
@@ -285,7 +285,7 @@ impl Page<'_> {
     }
 
     /// One series for each label set.
-    fn each<L: EncodeLabelSet, M: EncodeMetric>(
+    pub(super) fn each<L: EncodeLabelSet, M: EncodeMetric>(
         &mut self,
         name: &str,
         help: &str,

@@ -5,6 +5,7 @@
 
 mod counters;
 mod exposition;
+mod livekit;
 
 use std::fmt;
 use std::sync::Arc;
@@ -17,11 +18,13 @@ use vox_engine::{Engine, Stats};
 use crate::agents::Counts as AgentCounts;
 use crate::calls::Slots;
 use crate::delivery::{Outbox, QueueCounts, Spool};
+use crate::livekit::Counts as LivekitCounts;
 use crate::sip::SipCounts;
 
 pub use counters::Counters;
 
 use exposition::Exposition;
+use livekit::LivekitExposition;
 
 /// The `Content-Type` of [`Metrics::text`].
 pub const CONTENT_TYPE: &str = prometheus_text::CONTENT_TYPE;
@@ -75,6 +78,13 @@ impl Metrics {
         let mut registry = Registry::with_prefix("vox");
         registry.register_collector(Box::new(Exposition::new(counters, read, started)));
         Self(registry)
+    }
+
+    /// And of how calls come from LiveKit.
+    #[must_use]
+    pub fn with_livekit(mut self, counts: Arc<LivekitCounts>) -> Self {
+        self.0.register_collector(Box::new(LivekitExposition(counts)));
+        self
     }
 
     /// All of them, in Prometheus' text format 0.0.4.

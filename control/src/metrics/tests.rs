@@ -33,7 +33,9 @@ fn agents() -> Arc<AgentCounts> {
 }
 
 fn text(counters: &Counters) -> String {
-    Metrics::reading(counters, readings).text().unwrap()
+    let livekit = LivekitCounts::default();
+    livekit.rescues.store(23, Ordering::Relaxed);
+    Metrics::reading(counters, readings).with_livekit(livekit.into()).text().unwrap()
 }
 
 #[test]
@@ -78,6 +80,8 @@ fn what_was_counted_is_said() {
         ("vox_agent_frames_lost_total", "21"),
         ("vox_agent_messages_unsent_total", "22"),
         ("vox_agent_refused_total{reason=\"bad_json\"}", "1"),
+        ("vox_livekit_rescues_total", "23"),
+        ("vox_livekit_jobs_refused_total{reason=\"at_capacity\"}", "0"),
         (concat!("vox_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"}"), "1"),
     ];
     for (series, value) in rows {
