@@ -87,6 +87,9 @@ async def call(args):
     def subscribed(track, publication, participant):
         if track.kind == rtc.TrackKind.KIND_AUDIO:
             say("subscribed", identity=participant.identity)
+            # A track that is gone goes on in silence.
+            for task in tasks:
+                task.cancel()
             tasks.append(asyncio.create_task(hear(track, heard)))
             spoken_to.set()
 
@@ -130,7 +133,7 @@ async def call(args):
     for digit in args.digits:
         await room.local_participant.publish_dtmf(code=ord(digit), digit=digit)
         await asyncio.sleep(0.3)
-    speech = samples(args.speech)
+    speech = bytes(2 * RATE * args.listen) + samples(args.speech)
     began = time.monotonic()
     for start in range(0, len(speech) - 2 * FRAME + 1, 2 * FRAME):
         if gone.is_set():
@@ -169,7 +172,8 @@ def arguments():
     parser.add_argument("--metadata", default="", help="of that dispatch")
     parser.add_argument("--digits", default="")
     parser.add_argument("--early-digits", default="")
-    parser.add_argument("--patient", action="store_true", help="stays when the other leaves")
+    parser.add_argument("--listen", type=int, default=0, help="seconds before SPEECH, kept in HEARD")
+    parser.add_argument("--patient", action="store_true", help="stays when others leave")
     parser.add_argument("--hold", type=float, default=1.5, help="seconds after SPEECH")
     return parser.parse_args()
 

@@ -17,6 +17,7 @@
 //! - [`twirp`]: LiveKit's SIP service, as far as captured answers go.
 //! - [`voices`]: recorded speech in pieces that are known to the sample.
 //! - [`webhooks`]: who LiveKit tells of its rooms, and who sends callers to a worker.
+//! - [`wire`]: cuts connections and paths of media.
 //! - [`stalls`]: when the machine held a process up.
 //!
 //! The tests themselves stand in `tests/`, one file a claim. They hold real-time calls, so each
@@ -39,6 +40,7 @@ pub mod stalls;
 pub mod twirp;
 pub mod voices;
 pub mod webhooks;
+pub mod wire;
 pub mod worker;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -8,10 +8,10 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use vox_contracts::Object;
 
+use super::caller::Who;
 use super::claims::{Claim, Known, NotTaken, is_ours};
 use super::counts::count;
 use super::server::Dial;
-use super::session::Who;
 use super::token::Ticket;
 use super::{Livekit, call};
 use crate::calls::{CallDirection, CallFacts, Opening, Slot};

@@ -19,10 +19,10 @@ use vox_contracts::Object;
 use vox_webrtc::OPUS_PAYLOAD_TYPE;
 
 use super::arrival::{Arrival, Outcome};
+use super::caller::Who;
 use super::counts::count;
 use super::server::{Dial, ServerError};
-use super::session::{Coming, Seen, Session, Who};
-use super::signal::SignalError;
+use super::session::{Coming, Seen, Session};
 use super::token::Ticket;
 use super::{Livekit, claims, token};
 use crate::calls::{Destination, LiveCall, Order};
@@ -158,10 +158,7 @@ impl RoomCall {
         let (peer, who) = (self.line.seal(), self.who.clone());
         tokio::select! {
             joined = Session::join(&self.livekit, peer, ticket, who) => {
-                joined.map_err(|error| match error {
-                    SignalError::Rival(by) => Fate::Elsewhere(by),
-                    error => Fate::Lost(error.to_string()),
-                })
+                joined.map_err(|error| Fate::Lost(error.to_string()))
             }
             _ = self.line.ended() => Err(Fate::Ended),
             () = self.stop.cancelled() => Err(Fate::CalledOff),
@@ -178,10 +175,7 @@ impl RoomCall {
                 self.expected = None;
             }
             let fate = match self.next(session).await {
-                Next::Room(coming) => match session.take(coming).await {
-                    Some(seen) => self.seen(seen).await,
-                    None => None,
-                },
+                Next::Room(coming) => self.all_seen(session.take(coming).await).await,
                 Next::Order(Order::Ended(_)) => Some(Fate::Ended),
                 Next::CalledOff => Some(Fate::CalledOff),
                 Next::Order(Order::Transfer { to, .. }) => {
@@ -222,12 +216,30 @@ impl RoomCall {
         }
     }
 
+    async fn all_seen(&mut self, seen: Vec<Seen>) -> Option<Fate> {
+        for seen in seen {
+            if let Some(fate) = self.seen(seen).await {
+                return Some(fate);
+            }
+        }
+        None
+    }
+
     async fn seen(&mut self, seen: Seen) -> Option<Fate> {
         match seen {
-            Seen::Answered => match self.line.answer(media()).await {
-                Ok(()) => self.answered = true,
-                Err(error) => return Some(Fate::Unanswerable(error.to_string())),
-            },
+            Seen::Answered => {
+                self.answered = true;
+                return self.media_flow(Direction::SendRecv).await;
+            }
+            Seen::Flows(direction) => return self.media_flow(direction).await,
+            Seen::Lost(why) => {
+                tracing::warn!(call_id = self.line.call().0, "the room is lost for now: {why}");
+                self.note("room_interrupted", json!({"why": why}));
+            }
+            Seen::Back => {
+                tracing::info!(call_id = self.line.call().0, "back in the room");
+                self.note("room_back", json!({}));
+            }
             Seen::Digit(digit) => self.line.digit_from_signalling(digit, DIGIT),
             // Why it did not answer is in what the server says about it, a moment later.
             Seen::CallerLeft if self.dialling.is_some() => self.expect(OUTCOME_LIMIT),
@@ -236,6 +248,11 @@ impl RoomCall {
             Seen::Gone(why) => return Some(Fate::Lost(why)),
         }
         None
+    }
+
+    async fn media_flow(&mut self, direction: Direction) -> Option<Fate> {
+        let answered = self.line.answer(media(direction)).await;
+        answered.err().map(|error| Fate::Unanswerable(error.to_string()))
     }
 
     /// The caller hung up, or has gone where it was sent.
@@ -375,10 +392,10 @@ fn not_reached(error: &ServerError) -> Reason {
 }
 
 /// What goes through the peer: Opus at 48 kHz, which the engine hears and speaks wide-band.
-fn media() -> MediaSession {
+fn media(direction: Direction) -> MediaSession {
     MediaSession::sealed(
         OPUS_PAYLOAD_TYPE,
-        Direction::SendRecv,
+        direction,
         Encoder::new(CodecKind::Opus),
         Decoder::new(CodecKind::Opus),
     )

@@ -19,10 +19,12 @@
 
 mod arrival;
 mod call;
+mod caller;
 mod check;
 mod claims;
 mod cli;
 mod counts;
+mod keys;
 mod routes;
 mod server;
 mod session;

@@ -19,8 +19,8 @@ use uuid::Uuid;
 use vox_contracts::{CallDirection, Object};
 
 use super::arrival::{Arrival, Place};
+use super::caller::Who;
 use super::claims::{Known, NotTaken};
-use super::session::Who;
 use super::ways::LOOKUP_LIMIT;
 use super::{Livekit, ways};
 use crate::bots::{Wanted, normalised_number};

@@ -16,9 +16,9 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::Livekit;
 use super::arrival::{Arrival, facts};
+use super::caller::Who;
 use super::claims::{Known, is_ours};
 use super::counts::count;
-use super::session::Who;
 use super::worker::random;
 use crate::calls::CallDirection;
 use crate::config::WatchConfig;

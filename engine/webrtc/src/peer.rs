@@ -40,6 +40,8 @@ pub struct Peer {
     connected: bool,
     /// Nothing more will come.
     over: bool,
+    /// Messages for channels that are not open yet.
+    unsent: Vec<(ChannelId, Vec<u8>)>,
     /// Rollovers of the sequence number that we send.
     sent: Option<u64>,
 }
@@ -122,6 +124,7 @@ impl Peer {
             channels,
             connected: false,
             over: false,
+            unsent: Vec::new(),
             sent: None,
         };
         Ok((peer, Offer::new(&offer.to_sdp_string())))
@@ -194,11 +197,18 @@ impl Peer {
         self.tick(since);
     }
 
-    /// Queues a message on a data channel. `false` when that is not open, or full.
+    /// Queues a message on a data channel, which waits when that is not open yet. `false` when there
+    /// is no more room.
     pub fn send_data(&mut self, channel: Channel, bytes: &[u8]) -> bool {
         let id = self.channels[channel as usize];
-        let Some(mut channel) = self.rtc.channel(id) else { return false };
-        channel.write(true, bytes).unwrap_or(false)
+        if let Some(mut channel) = self.rtc.channel(id) {
+            return channel.write(true, bytes).unwrap_or(false);
+        }
+        let waits = self.unsent.len() < UNSENT;
+        if waits {
+            self.unsent.push((id, bytes.to_vec()));
+        }
+        waits
     }
 
     /// Says goodbye; the rest is polled.
@@ -252,6 +262,15 @@ impl Peer {
                 }
                 _ => None,
             },
+            Event::ChannelOpen(opened, _) => {
+                for (id, bytes) in std::mem::take(&mut self.unsent) {
+                    match self.rtc.channel(id).filter(|_| id == opened) {
+                        Some(mut channel) => drop(channel.write(true, &bytes)),
+                        None => self.unsent.push((id, bytes)),
+                    }
+                }
+                None
+            }
             Event::ChannelData(data) => Some(PeerEvent::Data(data.data)),
             Event::Closed => {
                 self.over = true;
@@ -352,7 +371,10 @@ impl Clock {
 fn config(identity: &Identity) -> RtcConfig {
     let mut extensions = ExtensionMap::empty();
     extensions.set(1, Extension::RtpMid);
-    RtcConfig::new()
+    let mut config = RtcConfig::new();
+    config.set_max_stun_rto(STUN_RTO_MAX);
+    config.set_max_stun_retransmits(STUN_RETRANSMITS);
+    config
         .set_crypto_provider(crypto().clone())
         .set_dtls_cert(identity.0.clone())
         .set_rtp_mode(true)
@@ -368,6 +390,12 @@ fn crypto() -> &'static Arc<CryptoProvider> {
     CRYPTO.get_or_init(|| Arc::new(str0m::crypto::from_feature_flags()))
 }
 
+/// A path is looked at so often, and lost after some 5 s without an answer (RFC 7675 allows 30: for
+/// as long as that a caller would hear nothing).
+const STUN_RTO_MAX: Duration = Duration::from_secs(1);
+const STUN_RETRANSMITS: usize = 6;
+/// Messages that wait for their channel.
+const UNSENT: usize = 64;
 const RTP_HEADER: usize = 12;
 /// RFC 3550 §5.1: version 2, nothing else.
 const VERSION: u8 = 0x80;

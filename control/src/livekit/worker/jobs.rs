@@ -15,9 +15,9 @@ use super::OFFER_LIMIT;
 use crate::calls::{CallDirection, Refusal};
 use crate::livekit::Livekit;
 use crate::livekit::arrival::{Arrival, Outcome, Place, facts};
+use crate::livekit::caller::Who;
 use crate::livekit::claims::{self, Known, NotTaken, Offer};
 use crate::livekit::counts::{ANSWERED, AT_CAPACITY, DRAINING, LAPSED, NO_CALLER, count};
-use crate::livekit::session::Who;
 use crate::livekit::token::Ticket;
 
 /// The jobs of one connection.

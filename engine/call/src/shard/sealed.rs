@@ -71,7 +71,11 @@ impl<M: PacketMemory> Context<'_, M> {
                 let offer = peer.as_mut().and_then(|peer| peer.offer_again(more, restart));
                 return self.event(Event::Offered { call, offer });
             }
-            (Some(peer), Negotiation::Candidate(text)) => peer.candidate(&text).err(),
+            // One that is of no use (a name, a transport that we do not speak) is not the only one.
+            (Some(peer), Negotiation::Candidate(text)) => {
+                let _ = peer.candidate(&text);
+                None
+            }
             (Some(peer), Negotiation::Answer(sdp)) => peer.answer(&sdp).err(),
             (Some(peer), Negotiation::Message(bytes)) => {
                 peer.send_data(Channel::Reliable, &bytes);

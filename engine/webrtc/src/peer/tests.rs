@@ -144,12 +144,14 @@ fn their_packets_are_opened_in_the_place_they_came_in() {
 #[test]
 fn messages_cross_and_what_is_no_datagram_of_ours_is_dropped() {
     let mut pair = Pair::new();
-    assert!(!pair.ours.send_data(Channel::Reliable, b"too early"));
+    assert!((0..64).all(|_| pair.ours.send_data(Channel::Reliable, b"early")));
+    assert!(!pair.ours.send_data(Channel::Reliable, b"one too many"));
     pair.connect();
     (0..20).for_each(|_| pair.pass());
-    assert!(pair.ours.send_data(Channel::Reliable, b"5"));
+    assert!(pair.ours.send_data(Channel::Reliable, b"later"));
     (0..5).for_each(|_| pair.pass());
-    assert_eq!(pair.data, [b"5"]);
+    assert_eq!(pair.data.len(), 65);
+    assert_eq!((&pair.data[63][..], &pair.data[64][..]), (&b"early"[..], &b"later"[..]));
     for junk in [&b""[..], b"x", &[0x80; 12], &[0; 2_000], &[22; 60], &[0x16, 0xfe, 0xfd, 0, 0]] {
         pair.ours.receive(pair.since, THEIRS, junk);
         pair.pass();
