@@ -6,6 +6,7 @@
 
 mod memory;
 pub mod process;
+pub mod process_tree;
 mod speech;
 mod spread;
 mod thread_time;

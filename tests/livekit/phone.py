@@ -178,4 +178,5 @@ def arguments():
     return parser.parse_args()
 
 
-asyncio.run(call(arguments()))
+if __name__ == "__main__":
+    asyncio.run(call(arguments()))

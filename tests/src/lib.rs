@@ -4,6 +4,7 @@
 //! - [`backend`]: as much of a Backend as a worker asks.
 //! - [`baresip`]: a softphone, driven over its control socket.
 //! - [`brain`]: WebSocket servers that bots speak through.
+//! - [`browser`]: headless Chromium in LiveKit's rooms.
 //! - [`caller`]: runs `vox call`.
 //! - [`capture`]: reads its packet captures.
 //! - [`http`]: answers by hand, or stands before another server.
@@ -11,8 +12,10 @@
 //! - [`livekit_sip`]: its SIP side, where there is one.
 //! - [`peers`]: SIPp, baresip, MinIO and friends: found, or loudly missed.
 //! - [`redis`]: where LiveKit keeps its trunks.
+//! - [`phones`]: many telephones in those rooms.
 //! - [`sipp`]: SIPp, by scenarios put together from steps.
 //! - [`pipecat`]: Pipecat's pipelines and serializers, from PyPI.
+//! - [`churn`]: LiveKit's rooms that fill and empty all the time.
 //! - [`ears`]: speech to say, and PESQ and correlation to judge what came back.
 //! - [`twirp`]: LiveKit's SIP service, as far as captured answers go.
 //! - [`voices`]: recorded speech in pieces that are known to the sample.
@@ -26,13 +29,16 @@
 pub mod backend;
 pub mod baresip;
 pub mod brain;
+pub mod browser;
 pub mod caller;
 pub mod capture;
+pub mod churn;
 pub mod ears;
 pub mod http;
 pub mod livekit;
 pub mod livekit_sip;
 pub mod peers;
+pub mod phones;
 pub mod pipecat;
 pub mod redis;
 pub mod sipp;

@@ -1,9 +1,10 @@
 //! LiveKit's own server, and a telephone in its rooms: the Python SDK with a SIP token.
 
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{ChildStdout, Command, Stdio};
+use std::process::{ChildStdout, Command, ExitStatus, Stdio};
 use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
@@ -24,7 +25,8 @@ pub struct Server {
     /// Where it is signalled to.
     pub url: String,
     address: SocketAddr,
-    python: PathBuf,
+    /// A Python that has LiveKit's SDKs.
+    pub python: PathBuf,
     command: Command,
     _directory: TempDir,
 }
@@ -212,13 +214,7 @@ impl Phone {
 /// # Panics
 /// When the test fails there.
 pub fn has_network(name: &str) -> bool {
-    let is_up = |entry: std::fs::DirEntry| -> bool {
-        let flags = std::fs::read_to_string(entry.path().join("flags")).unwrap_or_default();
-        let flags = u32::from_str_radix(flags.trim().trim_start_matches("0x"), 16).unwrap_or(0);
-        entry.file_name() != "lo" && flags & 1 == 1
-    };
-    let mut interfaces = std::fs::read_dir("/sys/class/net").into_iter().flatten().flatten();
-    interfaces.any(is_up) || own_network(name)
+    is_connected() || own_network(name)
 }
 
 /// Whether this process has a network of its own, whose rules it may change. Runs the test `name`
@@ -230,19 +226,42 @@ pub fn own_network(name: &str) -> bool {
     if std::env::var_os(OWN_NETWORK).is_some() {
         return true;
     }
+    let status = run_again(["--exact", name, "--nocapture"]);
+    assert!(status.success(), "{name} in a network of its own: {status}");
+    false
+}
+
+/// Runs this program again, with these arguments, in a network of its own; `None` when it has a
+/// network that WebRTC clients can use.
+pub fn in_own_network(
+    arguments: impl IntoIterator<Item = impl AsRef<OsStr>>,
+) -> Option<ExitStatus> {
+    let has_one = std::env::var_os(OWN_NETWORK).is_some() || is_connected();
+    (!has_one).then(|| run_again(arguments))
+}
+
+/// Whether an interface besides loopback is up.
+fn is_connected() -> bool {
+    let is_up = |entry: std::fs::DirEntry| -> bool {
+        let flags = std::fs::read_to_string(entry.path().join("flags")).unwrap_or_default();
+        let flags = u32::from_str_radix(flags.trim().trim_start_matches("0x"), 16).unwrap_or(0);
+        entry.file_name() != "lo" && flags & 1 == 1
+    };
+    std::fs::read_dir("/sys/class/net").into_iter().flatten().flatten().any(is_up)
+}
+
+fn run_again(arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> ExitStatus {
     let set_up = "ip link set lo up && ip link add v0 type veth peer name v1 && \
                   ip addr add 192.0.2.1/24 dev v0 && ip link set v0 up && ip link set v1 up && \
                   exec \"$@\"";
     let status = Command::new("unshare")
         .args(["--map-root-user", "--net", "sh", "-c", set_up, "sh"])
         .arg(std::env::current_exe().expect("a path of our own"))
-        .args(["--exact", name, "--nocapture"])
+        .args(arguments)
         .env(OWN_NETWORK, "1")
-        .status()
-        .expect("unshare runs");
-    assert!(status.success(), "{name} in a network of its own: {status}");
-    false
+        .status();
+    status.expect("unshare runs")
 }
 
-/// Set where [`own_network`] has made one.
+/// Set where [`run_again`] has made one.
 const OWN_NETWORK: &str = "VOX_TEST_NETWORK";

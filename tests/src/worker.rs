@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -48,7 +48,8 @@ impl Worker {
             std::fs::write(&path, bots).expect("bots.toml");
             command.arg("--bots").arg(path);
         }
-        command.envs(environment.iter().copied());
+        // What can be called, for people; what goes wrong it says on stderr.
+        command.envs(environment.iter().copied()).stdout(Stdio::null());
         let local = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let mut worker = Self {
             process: Process::start(&mut command),
@@ -169,17 +170,16 @@ pub fn files(directory: &Path, extension: &str) -> Vec<PathBuf> {
     files
 }
 
-/// A binary of this workspace, built by the same profile as the tests.
+/// A binary of this workspace, built by the same profile as the test, or the bench, that asks.
 pub fn binary(name: &str) -> PathBuf {
-    let test = std::env::current_exe().expect("a path of our own");
-    let profile = test.parent().and_then(Path::parent).expect("target/PROFILE/deps/test");
-    let path = profile.join(name);
-    assert!(
-        path.is_file(),
-        "{} is not built: run `cargo build --workspace --bins`",
-        path.display()
-    );
-    path
+    let own = std::env::current_exe().expect("a path of our own");
+    // target/PROFILE/deps/test, or target/PROFILE/bench.
+    let mut folders = own.ancestors().skip(1).take(2);
+    let found = folders.find_map(|folder| {
+        let path = folder.join(name);
+        path.is_file().then_some(path)
+    });
+    found.unwrap_or_else(|| panic!("{name} is not built: run `cargo build --workspace --bins`"))
 }
 
 /// A port that is free for UDP and TCP right now, from the kernel.
