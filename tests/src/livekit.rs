@@ -109,15 +109,11 @@ impl Server {
     /// # Panics
     /// When it refuses.
     pub fn api(&self, method: &str, body: &Value) -> Value {
-        let [key, secret] = KEYS;
-        let now = SystemTime::UNIX_EPOCH.elapsed().expect("a clock after 1970").as_secs();
-        let claims = json!({
-            "iss": key, "exp": now + 60, "sip": {"admin": true, "call": true},
+        let token = token(json!({
+            "sip": {"admin": true, "call": true},
             "video": {"roomList": true, "roomCreate": true, "roomAdmin": true},
-        });
-        let key = jsonwebtoken::EncodingKey::from_secret(secret.as_bytes());
-        let token = jsonwebtoken::encode(&jsonwebtoken::Header::default(), &claims, &key);
-        let header = format!("Authorization: Bearer {}\r\n", token.expect("a token"));
+        }));
+        let header = format!("Authorization: Bearer {token}\r\n");
         let path = format!("/twirp/livekit.{method}");
         let (status, answer) = http_post(self.address(), &path, &header, &body.to_string());
         assert_eq!(status, 200, "{method}: {answer}");
@@ -144,7 +140,8 @@ impl Server {
         Phone::start(command, PathBuf::new())
     }
 
-    fn script(&self, name: &str) -> Command {
+    /// One of the Python scripts, told where the server is and its keys.
+    pub(crate) fn script(&self, name: &str) -> Command {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("livekit").join(name);
         let mut command = Command::new(&self.python);
         let [key, secret] = KEYS;
@@ -206,6 +203,16 @@ impl Phone {
         self.events.extend(text.lines().filter_map(|line| serde_json::from_str(line).ok()));
         (self.events, self.heard)
     }
+}
+
+/// What the server lets its holder do for a minute.
+pub(crate) fn token(mut claims: Value) -> String {
+    let [key, secret] = KEYS;
+    let now = SystemTime::UNIX_EPOCH.elapsed().expect("a clock after 1970").as_secs();
+    claims["iss"] = key.into();
+    claims["exp"] = (now + 60).into();
+    let key = jsonwebtoken::EncodingKey::from_secret(secret.as_bytes());
+    jsonwebtoken::encode(&jsonwebtoken::Header::default(), &claims, &key).expect("a token")
 }
 
 /// Whether this process has the network that WebRTC clients want: an interface besides loopback

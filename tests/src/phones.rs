@@ -3,15 +3,14 @@
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Write};
-use std::path::Path;
-use std::process::{ChildStdin, Command, Stdio};
+use std::process::{ChildStdin, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::livekit::{KEYS, Server};
+use crate::livekit::Server;
 use crate::peers::Process;
 use crate::wait_for;
 
@@ -109,12 +108,8 @@ impl Phones {
 
 impl Line {
     fn start(server: &Server, events: Arc<Mutex<Vec<Value>>>) -> Self {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("livekit/phones.py");
-        let [key, secret] = KEYS;
-        let mut command = Command::new(&server.python);
-        command.arg(script).arg(&server.url).stdin(Stdio::piped()).stdout(Stdio::piped());
-        command.env("LIVEKIT_API_KEY", key).env("LIVEKIT_API_SECRET", secret);
-        let mut process = Process::start(&mut command);
+        let mut command = server.script("phones.py");
+        let mut process = Process::start(command.stdin(Stdio::piped()).stdout(Stdio::piped()));
         let output = BufReader::new(process.0.stdout.take().expect("piped"));
         let reading = thread::spawn(move || {
             for line in output.lines().map_while(Result::ok) {
