@@ -70,3 +70,31 @@ pub(in crate::livekit) const NO_REDIS: &str = "the server runs without Redis, wh
     `redis: {address: HOST:6379}` into livekit-server's configuration, and the same into livekit-sip's";
 
 const REQUEST_LIMIT: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Bodies as a real server sends them.
+    #[test]
+    fn what_the_server_says_is_put_into_words_that_help() {
+        let rows = [
+            (
+                r#"{"code":"internal","msg":"sip not connected (redis required)"}"#,
+                "runs without Redis",
+            ),
+            (r#"{"code":"unauthenticated","msg":"permissions denied"}"#, "the key may not do this"),
+            (
+                r#"{"code":"unavailable","msg":"twirp error unknown: no response from servers"}"#,
+                "is livekit-sip running, with the same Redis?",
+            ),
+            (r#"{"code":"bad_route","msg":"no handler for path"}"#, "has no SIP API"),
+            (r#"{"code":"invalid_argument","msg":"Conflicting"}"#, "invalid_argument: Conflicting"),
+        ];
+        for (body, says) in rows {
+            let answer = serde_json::from_str(body).expect("an answer");
+            let text = explain(&ServiceError::Twirp(ServerError::Twirp(answer)));
+            assert!(text.contains(says), "{body}: {text}");
+        }
+    }
+}
