@@ -4,14 +4,15 @@ use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener};
 use std::process::Command;
 use std::thread;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use vox_tests::backend::{Backend, DID};
 use vox_tests::livekit::{KEYS, Server};
-use vox_tests::one_at_a_time;
 use vox_tests::redis::Redis;
 use vox_tests::webhooks::Webhooks;
 use vox_tests::worker::{Worker, binary};
+use vox_tests::{one_at_a_time, wait_for};
 
 /// The number that the stand-in for the Backend knows.
 const NUMBER: &str = DID;
@@ -328,6 +329,14 @@ fn backend_and_fleet_are_looked_at_too_and_a_set_up_that_works_ends_with_0() {
     let socket = worker.directory().join("voxcore_1.sock");
     let tool = tool.with("VOXCORE_SOCKET", &socket.display().to_string());
     tool.finds(&of_number, "fleet", "ok", "slots free");
+    tool.finds("--agent vox", "registered", "wrong", "has not registered with LiveKit");
+    let livekit = [("LIVEKIT_AGENT_NAME", "vox")].into_iter().chain(sip.server.environment());
+    let registered = Worker::start("", &livekit.collect::<Vec<_>>());
+    wait_for("a registration", Duration::from_secs(10), || {
+        registered.metric("vox_livekit_registered").filter(|is_it| *is_it == 1.0)
+    });
+    let fleet = format!("--agent vox --fleet http://{}", registered.http);
+    tool.finds(&fleet, "registered", "ok", "LiveKit offers calls to the worker at");
     let fleet = format!("--fleet http://{}", worker.http);
     let (status, out, err) = tool.run(&format!("check {of_number} {hook} {fleet}"));
     assert_eq!(status, 0, "{out}{err}");

@@ -32,7 +32,7 @@ impl LivekitCommand {
 
 fn run_setup(args: setup::SetupArgs, livekit: &LivekitConfig) -> ExitCode {
     let password = |name: &str| std::env::var(name).ok();
-    match setup::Wish::new(args, password) {
+    match setup::Wish::new(args, livekit.agent_name.clone(), password) {
         Ok(wish) => wait(setup::run(wish, livekit)),
         Err(why) => misused(&why),
     }

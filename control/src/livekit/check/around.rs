@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use vox_contracts::FleetHealth;
 
 use super::Piece;
-use super::server::client;
+use super::server::{LIMIT, client};
 use crate::bots::{Bots, Wanted, explain};
 use crate::calls::OpenError;
 use crate::config::{BotsConfig, Config, LivekitConfig};
@@ -77,41 +77,78 @@ pub(super) async fn bot(number: &str, config: &Config) -> Piece {
     }
 }
 
-/// Whether workers are there, with a slot free.
-pub(super) async fn fleet(url: Option<&str>, config: &Config) -> Piece {
-    let (name, socket) = ("fleet", &config.http.socket);
-    let (place, health) = match url {
-        Some(url) => (url.to_owned(), ask(client(), url).await),
-        None => {
-            let local = Client::builder().unix_socket(socket.clone()).timeout(super::server::LIMIT);
-            let local = local.build().map_err(|error| explain(&error));
-            (socket.display().to_string(), ask(local, "http://voxcore").await)
-        }
-    };
-    match health {
-        Ok(health) if health.fleet_available > 0 => {
-            let (free, max) = (health.fleet_available, health.fleet_max);
-            Piece::ok(name, format!("{place}: {free} of {max} slots free"))
-        }
-        Ok(health) => Piece::wrong(
-            name,
-            format!("{place}: none of {} slots is free", health.fleet_max),
-            "callers get 429 until calls end: add workers, or see whether they drain",
-        ),
-        Err(why) => Piece::missing(
-            name,
-            format!("{place}: {why}"),
-            "start a worker, or name another fleet with --fleet",
-        ),
-    }
+/// The workers that calls are for.
+pub(super) struct Fleet {
+    client: Result<Client, String>,
+    /// Without a slash at its end.
+    url: String,
+    /// For people.
+    place: String,
 }
 
-async fn ask(client: Result<Client, String>, url: &str) -> Result<FleetHealth, String> {
-    let url = format!("{}/health/fleet", url.trim_end_matches('/'));
-    let answer = client?.get(url).send().await.map_err(|error| explain(&error))?;
-    match answer.status().is_success() {
-        true => answer.json().await.map_err(|error| explain(&error)),
-        false => Err(format!("answers {}", answer.status())),
+impl Fleet {
+    /// The fleet at `url`; else this host's, by its worker's socket.
+    pub(super) fn new(url: Option<String>, config: &Config) -> Self {
+        if let Some(url) = url {
+            let bare = url.trim_end_matches('/').to_owned();
+            return Self { client: client(), url: bare, place: url };
+        }
+        let socket = config.http.socket.clone();
+        let place = socket.display().to_string();
+        let local = Client::builder().unix_socket(socket).timeout(LIMIT).build();
+        let client = local.map_err(|error| explain(&error));
+        Self { client, url: "http://voxcore".into(), place }
+    }
+
+    /// Whether workers are there, with a slot free.
+    pub(super) async fn health(&self) -> Piece {
+        let (name, place) = ("fleet", &self.place);
+        let answer = self.get("/health/fleet").await;
+        let health = answer.and_then(|text| {
+            serde_json::from_str::<FleetHealth>(&text).map_err(|error| error.to_string())
+        });
+        match health {
+            Ok(health) if health.fleet_available > 0 => {
+                let (free, max) = (health.fleet_available, health.fleet_max);
+                Piece::ok(name, format!("{place}: {free} of {max} slots free"))
+            }
+            Ok(health) => Piece::wrong(
+                name,
+                format!("{place}: none of {} slots is free", health.fleet_max),
+                "callers get 429 until calls end: add workers, or see whether they drain",
+            ),
+            Err(why) => Piece::missing(
+                name,
+                format!("{place}: {why}"),
+                "start a worker, or name another fleet with --fleet",
+            ),
+        }
+    }
+
+    /// Whether the worker that answers there is offered calls by LiveKit.
+    pub(super) async fn registered(&self) -> Piece {
+        let (name, place) = ("registered", &self.place);
+        let metrics = match self.get("/metrics").await {
+            Ok(metrics) => metrics,
+            Err(why) => return Piece::unknown(name, format!("{place}: {why}"), "see fleet"),
+        };
+        match metrics.lines().any(|line| line == "vox_livekit_registered 1") {
+            true => Piece::ok(name, format!("LiveKit offers calls to the worker at {place}")),
+            false => Piece::wrong(
+                name,
+                format!("the worker at {place} has not registered with LiveKit"),
+                "set LIVEKIT_URL, its key and LIVEKIT_AGENT_NAME for it, and see its log",
+            ),
+        }
+    }
+
+    async fn get(&self, path: &str) -> Result<String, String> {
+        let request = self.client.as_ref().map_err(String::clone)?.get(self.url.clone() + path);
+        let answer = request.send().await.map_err(|error| explain(&error))?;
+        match answer.status().is_success() {
+            true => answer.text().await.map_err(|error| explain(&error)),
+            false => Err(format!("answers {}", answer.status())),
+        }
     }
 }
 

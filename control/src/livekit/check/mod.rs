@@ -1,7 +1,7 @@
 //! `voxcore livekit check`: every piece between a number that is dialled and a bot that answers.
 //!
 //! ```text
-//!  server ─ clock ─ key ─ sip ─ sip-process │ trunk ─ rule ─ rooms ─ agent │ webhook ─ bot ─ fleet
+//!  server ─ clock ─ key ─ sip ─ sip-process │ trunk ─ rule ─ rooms ─ agent │ webhook ─ bot ─ fleet ─ registered
 //!            the server itself              │     what it has stored       │   what is around it
 //! ```
 //!
@@ -20,6 +20,8 @@ use serde_json::json;
 use super::setup;
 use crate::bots::normalised_number;
 use crate::config::{Config, LivekitConfig};
+
+use around::Fleet;
 
 /// What to look at.
 #[derive(Debug, Args)]
@@ -70,8 +72,7 @@ pub(super) enum State {
 
 /// Looks at everything; 0 when nothing is missing or wrong.
 pub(super) async fn run(args: CheckArgs, config: &Config, livekit: &LivekitConfig) -> ExitCode {
-    let agent = args.agent.or_else(|| std::env::var("LIVEKIT_AGENT_NAME").ok());
-    let agent = agent.filter(|name| !name.is_empty());
+    let agent = args.agent.or_else(|| livekit.agent_name.clone()).filter(|name| !name.is_empty());
     let mut pieces = server::pieces(livekit).await;
     // Nothing of what is stored can be asked for there, or with a key that is refused.
     let can_ask = pieces.iter().all(|piece| piece.piece == "clock" || piece.state == State::Ok);
@@ -90,7 +91,11 @@ pub(super) async fn run(args: CheckArgs, config: &Config, livekit: &LivekitConfi
     for number in &numbers {
         pieces.push(around::bot(number, config).await);
     }
-    pieces.push(around::fleet(args.fleet.as_deref(), config).await);
+    let fleet = Fleet::new(args.fleet, config);
+    pieces.push(fleet.health().await);
+    if agent.is_some() {
+        pieces.push(fleet.registered().await);
+    }
     report(args.json, &pieces)
 }
 

@@ -177,12 +177,7 @@ fn about_agent(rule: &SipDispatchRuleInfo, ours: Option<&str>) -> Piece {
             format!("the rule dispatches no agent, the workers register as {ours}"),
             format!("voxcore livekit setup --agent {ours} …"),
         ),
-        (Some(ours), [agent]) if agent == ours => Piece::ok(
-            name,
-            format!(
-                "{ours} is dispatched (whether a worker has registered, the API does not tell)"
-            ),
-        ),
+        (Some(ours), [agent]) if agent == ours => Piece::ok(name, format!("{ours} is dispatched")),
         (Some(ours), _) => Piece::wrong(
             name,
             format!("the rule dispatches {}, the workers register as {ours}", shortened(&agents)),

@@ -105,10 +105,11 @@ pub(super) struct Login {
 }
 
 impl Wish {
-    /// What the options ask for; `env` gives the passwords and the agent's name, which command
-    /// lines should not show or need not repeat.
+    /// What the options ask for; `agent_name` is what workers register as, `env` gives the
+    /// passwords, which command lines should not show.
     pub(in crate::livekit) fn new(
         args: SetupArgs,
+        agent_name: Option<String>,
         env: impl Fn(&str) -> Option<String>,
     ) -> Result<Self, String> {
         let auth = login(args.auth_user, "--auth-user", "LIVEKIT_SIP_AUTH_PASSWORD", &env)?;
@@ -133,7 +134,7 @@ impl Wish {
             allow_addresses: args.allow_addresses.map(without_empty),
             auth,
             room_prefix: args.room_prefix,
-            agent: args.agent.or_else(|| env("LIVEKIT_AGENT_NAME").filter(|name| !name.is_empty())),
+            agent: args.agent.or(agent_name),
             metadata: args.metadata,
         });
         let (dry_run, json) = (args.dry_run, args.json);

@@ -15,7 +15,7 @@ fn wish(options: &str) -> Wish {
     let words = words.map(|word| if word == "''" { "" } else { word });
     let args = Cli::try_parse_from(words).unwrap_or_else(|error| panic!("{error}")).args;
     let env = |name: &str| name.ends_with("PASSWORD").then(|| "s3cret".to_owned());
-    Wish::new(args, env).expect("a wish")
+    Wish::new(args, None, env).expect("a wish")
 }
 
 /// What the server has once all steps are done, with ids as it gives them.
@@ -178,8 +178,11 @@ fn wrong_options_are_refused_with_what_was_expected() {
             .expect("options")
             .args
     };
-    let error = Wish::new(args("--number 100 --auth-user u"), |_| None).expect_err("no password");
+    let error =
+        Wish::new(args("--number 100 --auth-user u"), None, |_| None).expect_err("no password");
     assert!(error.starts_with("LIVEKIT_SIP_AUTH_PASSWORD: expected"), "{error}");
-    let error = Wish::new(args("--outbound-address h"), |_| None).expect_err("no number");
+    let of_workers = Wish::new(args("--number 100"), Some("vox".into()), |_| None).expect("a wish");
+    assert_eq!(of_workers.inbound.and_then(|inbound| inbound.agent).as_deref(), Some("vox"));
+    let error = Wish::new(args("--outbound-address h"), None, |_| None).expect_err("no number");
     assert!(error.starts_with("--outbound-number: expected"), "{error}");
 }
