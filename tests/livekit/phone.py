@@ -178,5 +178,4 @@ def arguments():
     return parser.parse_args()
 
 
-if __name__ == "__main__":
-    asyncio.run(call(arguments()))
+asyncio.run(call(arguments()))

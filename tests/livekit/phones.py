@@ -23,16 +23,16 @@ import array
 import asyncio
 import json
 import logging
+import os
 import random
 import sys
 import time
-from types import SimpleNamespace
 
 import aiohttp
 import numpy as np
 from livekit import api, rtc
-from phone import RATE, token
 
+RATE = 48_000
 FRAME = RATE // 100
 PERIOD = FRAME / RATE
 
@@ -62,6 +62,15 @@ def chirp_frames():
     return begin / RATE, [data[at : at + 2 * FRAME] for at in range(0, len(data), 2 * FRAME)]
 
 
+def token(room):
+    """A SIP participant's that rings."""
+    attributes = {"sip.callStatus": "ringing", "sip.phoneNumber": NUMBER, "sip.ruleID": "SDR_1"}
+    grants = api.VideoGrants(room_join=True, room=room, can_update_own_metadata=True)
+    made = api.AccessToken(os.environ["LIVEKIT_API_KEY"], os.environ["LIVEKIT_API_SECRET"])
+    made = made.with_identity(f"sip_{NUMBER}").with_kind("sip").with_grants(grants)
+    return made.with_attributes(attributes).to_jwt()
+
+
 class Phone:
     def __init__(self, url, order, http):
         self.url, self.order, self.name = url, order, order["call"]
@@ -88,8 +97,8 @@ class Phone:
 
     async def call(self):
         self.listen_to_the_room()
-        facts = SimpleNamespace(room=self.order["room"], number=NUMBER, status="ringing", identity=None, visitor=False)
-        await self.room.connect(self.url, token(facts), rtc.RoomOptions(auto_subscribe=False))
+        options = rtc.RoomOptions(auto_subscribe=False)
+        await self.room.connect(self.url, token(self.order["room"]), options)
         self.source = rtc.AudioSource(RATE, 1, queue_size_ms=0)
         track = rtc.LocalAudioTrack.create_audio_track("phone", self.source)
         options = rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_MICROPHONE, dtx=False, red=False)
@@ -106,7 +115,9 @@ class Phone:
         await (self.probe() if self.order["say"] == "probes" else self.burst())
         await self.over.wait()
         if self.room.isconnected() and not self.order.get("vanish"):
-            await self.room.local_participant.set_attributes({"sip.callStatus": "hangup"})
+            hung_up = self.room.local_participant.set_attributes({"sip.callStatus": "hangup"})
+            # Nobody may be left to confirm it.
+            await asyncio.wait([asyncio.ensure_future(hung_up)], timeout=0.5)
 
     async def ask(self, request):
         self.asked = time.time()
