@@ -133,6 +133,23 @@ fn a_call_that_cannot_be_had_still_has_its_result() {
     }
 }
 
+#[test]
+fn a_call_without_a_trunk_is_an_error_and_nobody_is_called() {
+    let _turn = one_at_a_time();
+    let backend = Backend::of(json!({"kind": "tone"}));
+    let worker = Worker::start("", &environment("ws://127.0.0.1:9", &backend.config_url()));
+    let call = json!({"bot_id": "b", "to_number": CALLEE, "from_number": "+15105550199"});
+    accepted(&worker, "/livekit/dialout", &call);
+    let result = backend.results(1, Duration::from_secs(5)).remove(0);
+    assert_eq!(
+        (&result["disconnected_by"], &result["session_id"]),
+        (&json!("error"), &json!("session-0"))
+    );
+    let why = event(&result, "no_trunk")["why"].as_str().expect("words");
+    assert!(why.contains("+15105550199"), "{result}");
+    is_idle(&worker);
+}
+
 /// Whom the stub calls for, and how the server's answer is made: name, status that is in the events.
 struct Row {
     answer: &'static str,
@@ -326,13 +343,21 @@ fn a_visitor_is_spoken_to_at_once() {
         return;
     }
     let Some(livekit) = Server::start() else { return };
+    // A worker with bots of its own asks the Backend that a call names all the same.
     let worker = Worker::start("", &environment(&livekit.url, ""));
+    let backend = Backend::of(json!({"kind": "tone"}));
     let Some(speech) = ears::speech(worker.directory(), 48_000, 3) else { return };
     let phone = livekit.call("widget-1", &speech, &["--visitor", "--identity", "visitor-1"]);
-    accepted(&worker, "/livekit/widget", &json!({"room_name": "widget-1", "bot_id": "tone"}));
+    accepted(
+        &worker,
+        "/livekit/widget",
+        &json!({
+            "room_name": "widget-1", "bot_id": "b", "config_url": backend.config_url(),
+        }),
+    );
     let (events, _) = phone.ended();
     assert!(events.iter().any(|event| event["event"] == "heard"), "{events:?}");
-    let result = worker.results(1, Duration::from_secs(5)).remove(0);
+    let result = backend.results(1, Duration::from_secs(5)).remove(0);
     assert_eq!(
         (&result["disconnected_by"], &result["caller_id"]),
         (&json!("customer"), &json!("widget-user"))

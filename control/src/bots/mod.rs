@@ -235,6 +235,33 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_call_without_a_bot_has_a_session_and_somewhere_for_its_result() {
+        let dir = tempfile::tempdir().unwrap();
+        let bots = Bots::load(&BotsConfig::BuiltIn, dir.path()).unwrap();
+        let facts = |event: &str| CallFacts {
+            dialed: "+1".into(),
+            caller: "+2".into(),
+            direction: crate::calls::CallDirection::Outbound,
+            stream_id: "id".into(),
+            connected_event: serde_json::from_str(event).unwrap(),
+        };
+        let campaign = facts(r#"{"_campaign_session_id":"s-7"}"#);
+        let elsewhere = Wanted {
+            bot_id: Some("b".into()),
+            config_url: Some("http://api:8080/api/v1/config".into()),
+        };
+        let own = bots.stand_in(&Wanted::default(), &campaign);
+        assert_eq!((own.session_id.as_str(), own.webhook_url.as_str()), ("s-7", ""));
+        let unknown = bots.stand_in(&elsewhere, &campaign);
+        assert_eq!(unknown.webhook_url, "", "without a secret nothing is posted there");
+        let bots = bots.with_secret(Some(Secret::new("s")));
+        let other = bots.stand_in(&elsewhere, &facts(r#"{"_campaign_session_id":""}"#));
+        let results = "http://api:8080/api/v1/call-results";
+        assert_eq!((other.bot_id.as_str(), other.webhook_url.as_str()), ("b", results));
+        assert_eq!(other.session_id.len(), 36, "{}", other.session_id);
+    }
+
+    #[test]
     fn numbers_are_brought_into_the_platforms_form() {
         let rows = [
             ("+919876543210", Some("+919876543210")),

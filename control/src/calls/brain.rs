@@ -4,7 +4,7 @@ use std::path::{Component, Path, PathBuf};
 
 use serde_json::json;
 use tokio::sync::{mpsc, watch};
-use vox_call::pipeline::{Agent, BargeIn, PortOptions, agent_port};
+use vox_call::pipeline::{Agent, AgentLine, BargeIn, PortOptions, agent_port};
 use vox_call::{CallId, Digits, Reason};
 use vox_codecs::CodecKind;
 
@@ -58,18 +58,12 @@ impl Calls {
     }
 
     /// The call is answered: the brain hears it, and is heard.
-    pub(super) fn connect_agent(&self, call: CallId, plan: &SocketPlan, codec: CodecKind) -> Agent {
-        let (port, line) = agent_port(PortOptions {
-            rate_hz: codec.rate_hz(),
-            barge_in: plan.barge_in.map(|min_speech| BargeIn { min_speech }),
-            ahead_max: plan.limits.ahead,
-        });
+    pub(super) fn start_agent(&self, call: CallId, line: AgentLine, codec: CodecKind) {
         self.0.table.with(call, |entry| {
             if let Some(agent) = &entry.agent {
                 agent.answered(line, codec.sdp_name());
             }
         });
-        Agent::port(port)
     }
 
     /// A prompt is over: the last one, perhaps.
@@ -179,6 +173,18 @@ impl Calls {
         if let Err(refused) = self.engine().close(call, reason) {
             tracing::debug!(call_id = call.0, "close: {refused}");
         }
+    }
+}
+
+impl SocketPlan {
+    /// Both ends of the way between a call with this codec and its brain.
+    pub(super) fn line(&self, codec: CodecKind) -> (Agent, AgentLine) {
+        let (port, line) = agent_port(PortOptions {
+            rate_hz: codec.rate_hz(),
+            barge_in: self.barge_in.map(|min_speech| BargeIn { min_speech }),
+            ahead_max: self.limits.ahead,
+        });
+        (Agent::port(port), line)
     }
 }
 

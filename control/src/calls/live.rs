@@ -2,6 +2,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::sync::{OnceCell, mpsc, watch};
+use vox_call::pipeline::AgentLine;
 use vox_call::{CallId, Digits, MediaSession, Reason};
 use vox_codecs::CodecKind;
 use vox_engine::Refused;
@@ -28,22 +29,40 @@ impl LiveCall {
     /// does the recording; later ones (hold, codec, address) only change the media.
     pub async fn answer(&self, media: MediaSession) -> Result<(), AnswerError> {
         let (codec, hears) = (media.codec(), media.direction.receives());
-        self.agent.get_or_try_init(|| self.start(codec)).await?;
+        let mut brain = None;
+        let start = async || {
+            brain = self.start(codec).await?;
+            Ok(())
+        };
+        self.agent.get_or_try_init(start).await?;
         self.calls.engine().answer(self.call, media).map_err(AnswerError::Refused)?;
-        if let Some(digits) = self.calls.answered(self.call, codec, hears) {
+        let digits = self.calls.answered(self.call, codec, hears);
+        // A brain may want something the moment it hears of the answer: the call is answered by then.
+        if let Some(line) = brain {
+            self.calls.start_agent(self.call, line, codec);
+        }
+        if let Some(digits) = digits {
             self.calls.press(self.call, digits).map_err(AnswerError::Refused)?;
         }
         Ok(())
     }
 
-    async fn start(&self, codec: CodecKind) -> Result<(), AnswerError> {
+    /// Attaches the agent; gives the line to a brain that lives elsewhere.
+    async fn start(&self, codec: CodecKind) -> Result<Option<AgentLine>, AnswerError> {
         let rate_hz = codec.rate_hz();
-        let agent = match &self.plan {
-            AgentPlan::Socket(plan) => self.calls.connect_agent(self.call, plan, codec),
-            plan => self.calls.bots().build(plan, rate_hz).await.map_err(AnswerError::Agent)?,
+        let (agent, line) = match &self.plan {
+            AgentPlan::Socket(plan) => {
+                let (agent, line) = plan.line(codec);
+                (agent, Some(line))
+            }
+            plan => {
+                let agent = self.calls.bots().build(plan, rate_hz).await;
+                (agent.map_err(AnswerError::Agent)?, None)
+            }
         };
         self.calls.record(self.call, rate_hz);
-        self.calls.engine().attach(self.call, agent).map_err(AnswerError::Refused)
+        self.calls.engine().attach(self.call, agent).map_err(AnswerError::Refused)?;
+        Ok(line)
     }
 
     /// Ends the call. Harmless when it is over already; [`ended`](Self::ended) tells when it is.

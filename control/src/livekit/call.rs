@@ -1,7 +1,7 @@
 //! One call in a room, from its slot to its result.
 //!
 //! ```text
-//! open ─► join ──► wait ──► talk ─► clear
+//! open ─► join ──► wait ──► talk ─► hang up
 //!  config  room     active   media   nobody is left on the phone
 //!            └ dial ─┘ whom we call, while the pipeline is built
 //! ```
@@ -116,18 +116,21 @@ impl RoomCall {
                     self.phone = is_phone.then(|| identity.to_owned());
                 }
                 self.settle(&fate);
-                tokio::join!(session.leave(), self.clear(&fate));
+                // The phone first: it does not have to find out that nobody is there.
+                self.hang_up(&fate).await;
+                session.leave().await;
                 fate
             }
             Err(fate) => {
                 self.settle(&fate);
-                self.clear(&fate).await;
+                self.hang_up(&fate).await;
                 if self.who == Who::Phone && !matches!(fate, Fate::Elsewhere(_)) {
                     self.livekit.0.server.turn_away(&self.room).await;
                 }
                 fate
             }
         };
+        self.see_it_cancelled().await;
         match fate {
             Fate::Elsewhere(_) => Outcome::Elsewhere,
             Fate::Lost(why) | Fate::Unanswerable(why) => Outcome::Failed(why),
@@ -334,25 +337,30 @@ impl RoomCall {
     }
 
     /// Nobody is left on the phone, and no room of ours behind.
-    async fn clear(&mut self, fate: &Fate) {
+    async fn hang_up(&self, fate: &Fate) {
         let server = &self.livekit.0.server;
         let gone = matches!(fate, Fate::HungUp | Fate::Alone | Fate::Elsewhere(_));
-        let cleared = match (&self.phone, self.is_ours) {
+        let done = match (&self.phone, self.is_ours) {
             (_, true) => server.delete_room(&self.room).await,
             (Some(phone), false) if !gone => server.remove(&self.room, phone).await,
             _ => Ok(()),
         };
-        if let Err(error) = cleared {
-            tracing::warn!(call_id = self.line.call().0, "somebody may be left: {error}");
-        }
+        self.may_be_left(done);
+    }
+
+    /// A call that was being set up when its room went may have come to a new one.
+    async fn see_it_cancelled(&mut self) {
         if self.dialling.is_none() {
             return;
         }
-        // A call that was being set up when its room went may have come to a new one.
         let dialled = timeout(CANCEL_LIMIT, outcome(&mut self.dialling)).await;
-        if matches!(dialled, Ok(Ok(())))
-            && let Err(error) = server.delete_room(&self.room).await
-        {
+        if matches!(dialled, Ok(Ok(()))) {
+            self.may_be_left(self.livekit.0.server.delete_room(&self.room).await);
+        }
+    }
+
+    fn may_be_left(&self, cleared: Result<(), ServerError>) {
+        if let Err(error) = cleared {
             tracing::warn!(call_id = self.line.call().0, "somebody may be left: {error}");
         }
     }

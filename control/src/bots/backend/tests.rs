@@ -67,6 +67,32 @@ async fn a_number_is_looked_up_first() {
 }
 
 #[tokio::test]
+async fn a_trunk_is_asked_for_by_the_number_that_calls_and_its_absence_is_told_in_words() {
+    let trunk = |trunk_id: &str, number: &str| OutboundTrunk {
+        trunk_id: trunk_id.into(),
+        number: number.into(),
+        ..OutboundTrunk::default()
+    };
+    let rows = [
+        (200, r#"{"trunk_id":"ST_1","number":"+1","carrier":{}}"#, Ok(trunk("ST_1", "+1"))),
+        (200, r#"{"trunk_id":"ST_1","number":null,"transport":null}"#, Ok(trunk("ST_1", ""))),
+        (404, "", Err("the Backend has none for \"+1 5\"")),
+        (403, "", Err("the Backend forbids this call")),
+        (500, r#"{"detail":"bug"}"#, Err("outbound-trunk: status 500: bug")),
+        (200, "7", Err("outbound-trunk of +1 5: invalid")),
+    ];
+    for (status, body, expected) in rows {
+        let (backend, seen) = backend(status, body).await;
+        match (backend.trunk("+1 5").await, expected) {
+            (Err(why), Err(expected)) => assert!(why.starts_with(expected), "{why}"),
+            (found, expected) => assert_eq!(found, expected.map_err(str::to_owned)),
+        }
+        let asked = "s3cret /api/v1/sip/outbound-trunk?from_number=%2B1+5";
+        assert_eq!(*seen.lock().unwrap(), [asked]);
+    }
+}
+
+#[tokio::test]
 async fn each_refusal_has_its_meaning() {
     let unavailable = |text: &str| OpenError::Unavailable(text.into());
     let rows = [
