@@ -6,6 +6,8 @@
 //!            └ dial ─┘ whom we call, while the pipeline is built
 //! ```
 
+mod ending;
+
 use std::future::pending;
 use std::time::Duration;
 
@@ -13,40 +15,20 @@ use serde_json::json;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
-use vox_call::{Direction, MediaSession, Reason};
+use vox_call::{Direction, MediaSession};
 use vox_codecs::{CodecKind, Decoder, Encoder};
 use vox_contracts::Object;
 use vox_webrtc::OPUS_PAYLOAD_TYPE;
 
 use super::arrival::{Arrival, Outcome};
 use super::caller::Who;
-use super::counts::count;
 use super::server::{Dial, ServerError};
 use super::session::{Coming, Seen, Session};
 use super::token::Ticket;
 use super::{Livekit, claims, token};
 use crate::calls::{Destination, LiveCall, Order};
 
-/// How a call came to its end.
-#[derive(Debug)]
-enum Fate {
-    /// The caller left.
-    HungUp,
-    /// The bot, a limit, the worker.
-    Ended,
-    /// LiveKit has called it off.
-    CalledOff,
-    /// Another process of ours was there first.
-    Elsewhere(String),
-    /// Nobody came.
-    Alone,
-    /// Whom we called did not answer.
-    NotReached(ServerError),
-    /// The room is lost, or cannot be had.
-    Lost(String),
-    /// The bot's agent or the engine cannot take the call.
-    Unanswerable(String),
-}
+use ending::Fate;
 
 /// What a call waits for.
 #[derive(Debug)]
@@ -131,12 +113,7 @@ impl RoomCall {
             }
         };
         self.see_it_cancelled().await;
-        match fate {
-            Fate::Elsewhere(_) => Outcome::Elsewhere,
-            Fate::Lost(why) | Fate::Unanswerable(why) => Outcome::Failed(why),
-            Fate::NotReached(error) => Outcome::Failed(error.to_string()),
-            Fate::HungUp | Fate::Ended | Fate::CalledOff | Fate::Alone => Outcome::Answered,
-        }
+        fate.into_outcome()
     }
 
     /// Has the phone ring, while we join.
@@ -296,81 +273,6 @@ impl RoomCall {
         self.expected = Some(Instant::now() + within);
     }
 
-    /// Says how the call ended; the slot is free then.
-    fn settle(&self, fate: &Fate) {
-        let called = matches!(self.who, Who::Identity(_));
-        match fate {
-            Fate::HungUp if self.answered || called => self.line.close(Reason::CallerHungUp),
-            Fate::HungUp => self.line.close(Reason::CallerCancelled),
-            Fate::Ended => {}
-            Fate::CalledOff => {
-                self.note("called_off", json!({}));
-                self.line.close(Reason::BotHungUp);
-            }
-            Fate::Elsewhere(by) => {
-                count(&self.livekit.0.counts.elsewhere);
-                tracing::info!(call_id = self.line.call().0, by, "another worker was there first");
-                self.note("answered_elsewhere", json!({"by": by}));
-                // Whoever has spoken already owes a result.
-                match self.answered {
-                    true => self.line.close(Reason::BotHungUp),
-                    false => self.line.withdraw(),
-                }
-            }
-            Fate::Alone if called => {
-                self.fail("nobody_there", "whom we were to talk to is not here")
-            }
-            Fate::Alone => {
-                self.note("nobody_there", json!({}));
-                self.line.close(Reason::CallerCancelled);
-            }
-            Fate::NotReached(error) => {
-                let ServerError { code, sip_status, why } = error;
-                tracing::info!(call_id = self.line.call().0, "not reached: {error}");
-                let facts = json!({"sip_status": sip_status, "code": code, "why": why});
-                self.note("not_reached", facts);
-                self.line.close(not_reached(error));
-            }
-            Fate::Lost(why) => self.fail("room_lost", why),
-            Fate::Unanswerable(why) => self.fail("not_answered", why),
-        }
-    }
-
-    /// Nobody is left on the phone, and no room of ours behind.
-    async fn hang_up(&self, fate: &Fate) {
-        let server = &self.livekit.0.server;
-        let gone = matches!(fate, Fate::HungUp | Fate::Alone | Fate::Elsewhere(_));
-        let done = match (&self.phone, self.is_ours) {
-            (_, true) => server.delete_room(&self.room).await,
-            (Some(phone), false) if !gone => server.remove(&self.room, phone).await,
-            _ => Ok(()),
-        };
-        self.may_be_left(done);
-    }
-
-    /// A call that was being set up when its room went may have come to a new one.
-    async fn see_it_cancelled(&mut self) {
-        if self.dialling.is_none() {
-            return;
-        }
-        let dialled = timeout(CANCEL_LIMIT, outcome(&mut self.dialling)).await;
-        if matches!(dialled, Ok(Ok(()))) {
-            self.may_be_left(self.livekit.0.server.delete_room(&self.room).await);
-        }
-    }
-
-    fn may_be_left(&self, cleared: Result<(), ServerError>) {
-        if let Err(error) = cleared {
-            tracing::warn!(call_id = self.line.call().0, "somebody may be left: {error}");
-        }
-    }
-
-    fn fail(&self, event: &str, why: &str) {
-        tracing::warn!(call_id = self.line.call().0, "{event}: {why}");
-        self.note(event, json!({"why": why}));
-        self.line.close(Reason::SignallingFailed);
-    }
-
     fn note(&self, event: &str, facts: serde_json::Value) {
         let facts = match facts {
             serde_json::Value::Object(facts) => facts,
@@ -386,17 +288,6 @@ async fn outcome(request: &mut Option<Request>) -> Result<(), ServerError> {
     let outcome = running.await.unwrap_or_else(|died| Err(ServerError::fault(&died)));
     *request = None;
     outcome
-}
-
-/// Contract §1.3. The status is all that counts; who does not pick up at all has none.
-fn not_reached(error: &ServerError) -> Reason {
-    match (error.sip_status, error.code.as_str()) {
-        (Some(408 | 480), _) => Reason::CallerCancelled,
-        (Some(486 | 603), _) => Reason::Declined,
-        (Some(_), _) => Reason::SignallingFailed,
-        (None, "canceled" | "deadline_exceeded") => Reason::CallerCancelled,
-        (None, _) => Reason::SignallingFailed,
-    }
 }
 
 /// What goes through the peer: Opus at 48 kHz, which the engine hears and speaks wide-band.
@@ -419,32 +310,3 @@ const COMING_LIMIT: Duration = Duration::from_secs(10);
 const VISIT_LIMIT: Duration = Duration::from_secs(30);
 /// From a phone's leaving to the server's word for why.
 const OUTCOME_LIMIT: Duration = Duration::from_secs(5);
-/// For a call that is given up while it rings to be off the server's hands.
-const CANCEL_LIMIT: Duration = Duration::from_secs(10);
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::livekit::server::tests::captured;
-
-    #[test]
-    fn only_the_status_of_the_sip_exchange_says_why_somebody_was_not_reached() {
-        let rows = [
-            ("create_participant_486", Reason::Declined),
-            ("create_participant_603", Reason::Declined),
-            ("create_participant_480", Reason::CallerCancelled),
-            ("create_participant_408", Reason::CallerCancelled),
-            ("create_participant_404", Reason::SignallingFailed),
-            ("create_participant_503", Reason::SignallingFailed),
-            ("create_participant_no_answer_ringing_timeout", Reason::CallerCancelled),
-            ("create_participant_no_response", Reason::CallerCancelled),
-            ("create_participant_cpu_exhausted", Reason::SignallingFailed),
-            ("create_participant_no_sip_service", Reason::SignallingFailed),
-            ("create_participant_unknown_trunk", Reason::SignallingFailed),
-            ("create_participant_invalid", Reason::SignallingFailed),
-        ];
-        for (name, expected) in rows {
-            assert_eq!(not_reached(&captured(name)), expected, "{name}");
-        }
-    }
-}
