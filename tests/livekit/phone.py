@@ -75,6 +75,16 @@ async def hear(track, heard):
             silent = False
 
 
+async def publish_clutter(room, tracks):
+    video = rtc.LocalVideoTrack.create_video_track("camera", rtc.VideoSource(64, 64))
+    await room.local_participant.publish_track(video)
+    for nth in range(tracks):
+        source = rtc.AudioSource(RATE, 1)
+        track = rtc.LocalAudioTrack.create_audio_track(f"clutter-{nth}", source)
+        options = rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_UNKNOWN)
+        await room.local_participant.publish_track(track, options)
+
+
 async def call(args):
     room, heard, tasks = rtc.Room(), [], []
     spoken_to, gone = asyncio.Event(), asyncio.Event()
@@ -109,6 +119,8 @@ async def call(args):
             gone.set()
 
     await room.connect(args.url, token(args), rtc.RoomOptions(auto_subscribe=False))
+    if args.clutter:
+        await publish_clutter(room, args.clutter)
     source = rtc.AudioSource(RATE, 1, queue_size_ms=200)
     track = rtc.LocalAudioTrack.create_audio_track("phone", source)
     options = rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_MICROPHONE, dtx=False, red=False)
@@ -170,6 +182,7 @@ def arguments():
     parser.add_argument("--dialed", default="+15105550100")
     parser.add_argument("--agent", default="", help="whom the room's dispatch rule names")
     parser.add_argument("--metadata", default="", help="of that dispatch")
+    parser.add_argument("--clutter", type=int, default=0, help="tracks besides the microphone")
     parser.add_argument("--digits", default="")
     parser.add_argument("--early-digits", default="")
     parser.add_argument("--listen", type=int, default=0, help="seconds before SPEECH, kept in HEARD")

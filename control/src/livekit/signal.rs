@@ -15,6 +15,7 @@ use livekit_protocol::{
     signal_response,
 };
 use prost::Message as _;
+use tokio::time::timeout;
 use vox_webrtc::Offer;
 
 use super::token::Ticket;
@@ -60,7 +61,7 @@ impl Signal {
         offer: &Offer,
     ) -> Result<(Self, Box<JoinResponse>), SignalError> {
         let mut signal = Self::open(ticket, &join_request(track, offer)).await?;
-        match signal.next().await? {
+        match signal.first().await? {
             Said::Join(joined) => Ok((signal, Box::new(joined))),
             other => Err(unexpected("a join", &other)),
         }
@@ -69,7 +70,7 @@ impl Signal {
     /// Comes back as the participant `sid`, whose connection broke while its media went on.
     pub(super) async fn resume(ticket: &Ticket, sid: &str) -> Result<Self, SignalError> {
         let mut signal = Self::open(ticket, &resume_request(sid)).await?;
-        match signal.next().await? {
+        match signal.first().await? {
             Said::Reconnect(_) => Ok(signal),
             Said::Leave(leave) => Err(SignalError::Dismissed(leave.into())),
             other => Err(unexpected("a reconnect", &other)),
@@ -88,6 +89,10 @@ impl Signal {
             }
         }
         answer
+    }
+
+    async fn first(&mut self) -> Result<Said, SignalError> {
+        timeout(FIRST_LIMIT, self.next()).await.unwrap_or(Err(SignalError::Late(FIRST_LIMIT)))
     }
 
     /// What the server says next. Kinds that are not known are left out. Nothing is lost when the
@@ -194,3 +199,5 @@ fn unexpected(expected: &str, found: &Said) -> SignalError {
 const PATHS: [&str; 2] = ["/rtc/v1", "/rtc"];
 /// The newest version whose data channels are opened in-band.
 const PROTOCOL: i32 = 16;
+/// For the first message of a connection.
+const FIRST_LIMIT: Duration = Duration::from_secs(5);

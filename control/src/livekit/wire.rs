@@ -50,9 +50,7 @@ impl Wire {
             Ok(Ok((socket, _))) => Ok(Self { socket }),
             Ok(Err(Error::Http(response))) => {
                 let body = response.body().as_deref().unwrap_or_default();
-                let why = String::from_utf8_lossy(&body[..body.len().min(WORDS)]);
-                // A server echoes a token that it does not accept.
-                let why = why.replace(token, "…").trim().to_owned();
+                let why = words(&String::from_utf8_lossy(body), token);
                 Err(SignalError::Refused { status: response.status().as_u16(), why })
             }
             Ok(Err(error)) => Err(lost(error)),
@@ -85,6 +83,17 @@ impl Wire {
     }
 }
 
+/// The first of what a server says, without the token: it echoes one that it does not accept, perhaps
+/// not to the end.
+fn words(said: &str, token: &str) -> String {
+    let head = token.split('.').next().unwrap_or(token);
+    let clean = said.split_whitespace().map(|word| match word.find(head) {
+        Some(at) if !head.is_empty() => format!("{}…", &word[..at]),
+        _ => word.to_owned(),
+    });
+    clean.collect::<Vec<_>>().join(" ").chars().take(WORDS).collect()
+}
+
 /// `ws` for `http`, without a slash at the end.
 fn base(url: &str) -> String {
     let url = url.trim_end_matches('/');
@@ -96,9 +105,33 @@ fn base(url: &str) -> String {
 
 /// Of a message: a room of hundreds fits.
 const MESSAGE_MAX: usize = 1 << 20;
-/// Of a refusal's words.
+/// Of a refusal's words, in characters.
 const WORDS: usize = 200;
 /// For the connection and its upgrade.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 /// For one message to leave.
 const SEND_LIMIT: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_is_told_in_a_few_words_without_any_part_of_the_token() {
+        let token = "eyJhead.claims.signature";
+        let rows = [
+            (
+                "invalid token: eyJhead.claims.signature, error: late",
+                "invalid token: … error: late",
+            ),
+            ("invalid token: eyJhead.cla", "invalid token: …"),
+            ("token=eyJhead", "token=…"),
+            ("  no such\r\nroom ", "no such room"),
+            ("", ""),
+        ];
+        for (said, expected) in rows {
+            assert_eq!(words(said, token), expected);
+        }
+        assert_eq!(words(&"é".repeat(1_000), token).chars().count(), WORDS);
+    }
+}

@@ -156,8 +156,8 @@ impl Peer {
     pub fn answer(&mut self, sdp: &str) -> Result<(), PeerError> {
         let pending =
             self.pending.take().ok_or_else(|| PeerError("an answer, but to no offer".into()))?;
-        let answer = SdpAnswer::from_sdp_string(sdp).map_err(PeerError::new)?;
-        self.rtc.sdp_api().accept_answer(pending, answer).map_err(PeerError::new)
+        let answer = SdpAnswer::from_sdp_string(sdp).map_err(PeerError::unusable)?;
+        self.rtc.sdp_api().accept_answer(pending, answer).map_err(PeerError::unusable)
     }
 
     /// A candidate of the other side's: `candidate:…` (RFC 8839 §5.1).
@@ -332,6 +332,14 @@ impl fmt::Debug for Peer {
 impl PeerError {
     fn new(error: impl fmt::Display) -> Self {
         Self(error.to_string())
+    }
+
+    /// In one line, and without the addresses in memory that the parser talks of.
+    fn unusable(error: impl fmt::Display) -> Self {
+        let text = error.to_string();
+        let words: Vec<_> =
+            text.lines().map(str::trim).filter(|line| !line.contains("PointerOffset")).collect();
+        Self(format!("an answer that is of no use: {}", words.join(", ")))
     }
 }
 
