@@ -160,9 +160,21 @@ impl Server {
     /// # Panics
     /// When it does not.
     pub fn create_dispatch(&self, room: &str, agent_name: &str, metadata: &str) {
+        self.dispatch(&[room, agent_name, metadata]);
+    }
+
+    /// Ends `room`'s dispatches, and the jobs that came of them.
+    ///
+    /// # Panics
+    /// When it does not.
+    pub fn delete_dispatches(&self, room: &str) {
+        self.dispatch(&[room]);
+    }
+
+    fn dispatch(&self, arguments: &[&str]) {
         let mut command = self.script("dispatch.py");
-        let status = command.args([room, agent_name, metadata]).stdin(Stdio::null()).status();
-        assert!(status.is_ok_and(|status| status.success()), "no dispatch to {agent_name}");
+        let status = command.args(arguments).stdin(Stdio::null()).status();
+        assert!(status.is_ok_and(|status| status.success()), "dispatch.py {arguments:?}");
     }
 }
 

@@ -5,7 +5,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use vox_tests::livekit::{Phone, Server, has_network};
+use vox_tests::livekit::{Phone, Server, has_network, own_network};
+use vox_tests::wire::{Cut, Wire};
 use vox_tests::worker::{TERM, Worker, http_post};
 use vox_tests::{ears, one_at_a_time, wait_for};
 
@@ -19,6 +20,8 @@ const TRIES: usize = 3;
 const CALLS: u64 = 20;
 const PAIRS: u64 = 10;
 const WATCHED: usize = 5;
+/// Where a worker's media come from, so that they alone can be cut.
+const PORTS: (u16, u16) = (20_000, 20_999);
 const SECRET: &str = "X-VoxCore-Secret: between-services\r\n";
 /// A dispatch that names its bot needs no lookup of the dialled number.
 const ECHO: &str = r#"{"bot_id": "echo"}"#;
@@ -79,6 +82,102 @@ fn a_dispatch_made_by_the_api_after_the_caller_came_is_answered() {
     let result = worker.results(1, Duration::from_secs(2)).remove(0);
     assert_eq!(result["disconnected_by"], "customer", "{result}");
     check(&worker, &[("jobs_taken_total", 1.0)]);
+}
+
+#[test]
+fn a_job_that_livekit_ends_ends_its_call() {
+    let _turn = one_at_a_time();
+    if !has_network("a_job_that_livekit_ends_ends_its_call") {
+        return;
+    }
+    let Some(server) = Server::start() else { return };
+    let worker = start(&server, &[]);
+    let Some(speech) = ears::speech(worker.directory(), 48_000, 1) else { return };
+    let arguments = ["--agent", AGENT, "--metadata", ECHO, "--hold", "30"];
+    let mut phone = server.call("call-ended", &speech, &arguments);
+    phone.wait_for("active");
+    server.delete_dispatches("call-ended");
+    let result = worker.results(1, Duration::from_secs(5)).remove(0);
+    assert_eq!(result["disconnected_by"], "bot", "{result}");
+    let events = result["events"].as_array().expect("events");
+    assert!(events.iter().any(|event| event["event"] == "called_off"), "{result}");
+    phone.ended();
+    assert_eq!(worker.calls(), 0);
+}
+
+#[test]
+fn a_job_whose_call_joins_its_room_anew_goes_on() {
+    let _turn = one_at_a_time();
+    if !own_network("a_job_whose_call_joins_its_room_anew_goes_on") {
+        return;
+    }
+    let Some(server) = Server::start() else { return };
+    let (first, last) = PORTS;
+    let ports = format!("{first}-{last}");
+    let worker = start(&server, &[("VOXCORE_MEDIA_PORTS", &ports)]);
+    let Some(speech) = ears::speech(worker.directory(), 48_000, 1) else { return };
+    let arguments = ["--agent", AGENT, "--metadata", ECHO, "--hold", "22", "--patient"];
+    let mut phone = server.call("call-anew", &speech, &arguments);
+    phone.wait_for("active");
+    // Longer than a path is waited for: the server ends the job when we leave to come back.
+    let cut = Cut::ports(first, last);
+    std::thread::sleep(Duration::from_secs(11));
+    drop(cut);
+    let (said, _) = phone.ended();
+    let result = worker.results(1, Duration::from_secs(5)).remove(0);
+    assert_eq!(result["disconnected_by"], "customer", "{result} {said:?}");
+    let events = result["events"].as_array().expect("events");
+    assert!(events.iter().any(|event| event["event"] == "room_back"), "{result}");
+    assert_eq!(worker.calls(), 0);
+}
+
+#[test]
+fn a_lost_connection_ends_no_call_and_is_made_again() {
+    let _turn = one_at_a_time();
+    if !has_network("a_lost_connection_ends_no_call_and_is_made_again") {
+        return;
+    }
+    let Some(server) = Server::start() else { return };
+    let wire = Wire::to(server.address(), None);
+    let url = format!("ws://{}", wire.address);
+    let worker = start(&server, &[("LIVEKIT_URL", &url)]);
+    let Some(speech) = ears::speech(worker.directory(), 48_000, 1) else { return };
+    let arguments = ["--agent", AGENT, "--metadata", ECHO, "--hold", "8"];
+    let mut phone = server.call("call-kept", &speech, &arguments);
+    phone.wait_for("active");
+    // The call's own signalling goes the same way, and comes back by itself.
+    assert!(wire.cut() >= 2);
+    wait_for("a second registration", Duration::from_secs(6), || {
+        (worker.metric("vox_livekit_registrations_total")? >= 2.0).then_some(())
+    });
+    assert_eq!(worker.calls(), 1);
+    phone.ended();
+    let result = worker.results(1, Duration::from_secs(5)).remove(0);
+    assert_eq!(result["disconnected_by"], "customer", "{result}");
+}
+
+#[test]
+fn a_full_worker_does_not_hang_up_whom_another_has_answered() {
+    let _turn = one_at_a_time();
+    if !has_network("a_full_worker_does_not_hang_up_whom_another_has_answered") {
+        return;
+    }
+    let Some(server) = Server::start() else { return };
+    let registered = start(&server, &[]);
+    let one_call = ("MAX_CONCURRENT_CALLS", "1");
+    let full = Worker::start("", &[&server.environment()[..], &[one_call]].concat());
+    let Some(speech) = ears::speech(full.directory(), 48_000, 1) else { return };
+    let mut other = server.call("call-other", &speech, &["--hold", "30"]);
+    dispatch(&full, "call-other");
+    other.wait_for("active");
+    let mut phone = ring(&server, "call-answered", &speech);
+    phone.wait_for("active");
+    let (status, body) = try_dispatch(&full, "call-answered");
+    assert_eq!((status, body.as_str()), (429, r#"{"detail":"at_capacity"}"#));
+    let (events, _) = phone.ended();
+    assert!(events.iter().any(|event| event["event"] == "hanging_up"), "{events:?}");
+    let result = registered.results(1, Duration::from_secs(5)).remove(0);
+    assert_eq!(result["disconnected_by"], "customer", "{result}");
 }
 
 #[test]
@@ -259,12 +358,16 @@ fn ring(server: &Server, room: &str, speech: &Path) -> Phone {
 
 /// As the Backend would, told by a webhook; the call's id.
 fn dispatch(worker: &Worker, room: &str) -> String {
+    let (status, body) = try_dispatch(worker, room);
+    assert_eq!(status, 200, "{body}");
+    text(&serde_json::from_str::<Value>(&body).expect("JSON")["call_id"])
+}
+
+fn try_dispatch(worker: &Worker, room: &str) -> (u16, String) {
     let body = json!({
         "room_name": room, "caller_number": "+15105550111", "dialed_number": "echo",
     });
-    let (status, body) = http_post(worker.http, "/livekit/dispatch", SECRET, &body.to_string());
-    assert_eq!(status, 200, "{body}");
-    text(&serde_json::from_str::<Value>(&body).expect("JSON")["call_id"])
+    http_post(worker.http, "/livekit/dispatch", SECRET, &body.to_string())
 }
 
 /// Whose audio a phone has heard.

@@ -103,6 +103,19 @@ impl Server {
         }
     }
 
+    /// Whether a dispatch to `room` has not been deleted.
+    pub(super) async fn is_dispatched(
+        &self,
+        room: &str,
+        dispatch_id: &str,
+    ) -> Result<bool, ServerError> {
+        match self.0.agent_dispatch().get_dispatch(dispatch_id, room).await.map_err(ServerError::of)
+        {
+            Err(error) if error.code == NOT_FOUND => Ok(false),
+            found => Ok(found?.is_some()),
+        }
+    }
+
     /// Calls somebody into `room` and waits for the answer, for [`RING_LIMIT`] at most.
     pub(super) async fn dial(
         &self,

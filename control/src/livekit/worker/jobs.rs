@@ -25,7 +25,7 @@ use crate::livekit::token::Ticket;
 pub(super) struct Jobs {
     livekit: Livekit,
     offered: HashMap<String, Offered>,
-    running: HashMap<String, CancellationToken>,
+    running: HashMap<String, Running>,
     /// What becomes of them.
     tell: mpsc::Sender<UpdateJobStatus>,
 }
@@ -36,6 +36,14 @@ struct Offered {
     offer: Offer,
     wanted: Wanted,
     until: Instant,
+}
+
+/// One whose call goes on.
+#[derive(Debug)]
+struct Running {
+    room: String,
+    dispatch_id: String,
+    stop: CancellationToken,
 }
 
 /// What a job wants answered.
@@ -125,7 +133,8 @@ impl Jobs {
             dialed = arrival.facts.dialed,
             "a job of LiveKit's is taken"
         );
-        self.running.insert(job.id.clone(), stop);
+        let (room, dispatch_id) = (arrival.room.clone(), job.dispatch_id);
+        self.running.insert(job.id.clone(), Running { room, dispatch_id, stop });
         self.say(job.id.clone(), JobStatus::JsRunning, "");
         let (livekit, tell) = (self.livekit.clone(), self.tell.clone());
         let place = Place { slot, claim: Some(claim) };
@@ -141,12 +150,20 @@ impl Jobs {
         });
     }
 
-    /// LiveKit wants a job ended.
+    /// LiveKit has ended a job: because its dispatch is no more, which ends the call; or because we
+    /// have left the room, which a call also does that comes back into it.
     pub(super) fn terminated(&mut self, job_id: &str) {
         self.offered.remove(job_id);
-        if let Some(stop) = self.running.get(job_id) {
-            stop.cancel();
-        }
+        let Some(Running { room, dispatch_id, stop }) = self.running.remove(job_id) else { return };
+        let livekit = self.livekit.clone();
+        self.livekit.spawn(async move {
+            match livekit.0.server.is_dispatched(&room, &dispatch_id).await {
+                Ok(false) => stop.cancel(),
+                Ok(true) => {}
+                // If it is no more we are put out of the room in a moment.
+                Err(error) => tracing::warn!(room, "is a dispatch still there: {error}"),
+            }
+        });
     }
 
     /// A job has come to its end, when `update` says so.
@@ -230,4 +247,4 @@ impl Wanted {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -7,12 +7,17 @@ use super::*;
 use crate::calls::tests::calls;
 use crate::config::{BotsConfig, LivekitConfig, Secret};
 
-fn livekit(dir: &std::path::Path, max_calls: usize) -> Livekit {
+/// With room for `max_calls`, at a server.
+pub(in crate::livekit::worker) fn livekit(
+    dir: &std::path::Path,
+    max_calls: usize,
+    url: &str,
+) -> Livekit {
     // The engine takes ports from a range; one from the kernel tells where there is room.
     let port = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port() & !1;
     let (calls, _) = calls(dir, &BotsConfig::BuiltIn, max_calls, port..=port + 19);
     let config = LivekitConfig {
-        url: "ws://127.0.0.1:9".into(),
+        url: url.into(),
         api_key: "key".into(),
         api_secret: Secret::new("a-secret-that-is-long-enough-for-hs256"),
         agent_name: Some("vox".into()),
@@ -26,7 +31,8 @@ fn jobs(livekit: &Livekit) -> (Jobs, mpsc::Receiver<UpdateJobStatus>) {
     (Jobs::new(livekit.clone(), tell), told)
 }
 
-fn job(id: &str, room: &str) -> Job {
+/// About a caller in a room.
+pub(in crate::livekit::worker) fn job(id: &str, room: &str) -> Job {
     let attribute = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
     let attributes = [
         ("sip.callID", "SCL_1"),
@@ -46,6 +52,9 @@ fn job(id: &str, room: &str) -> Job {
         ..Job::default()
     }
 }
+
+/// Nobody is there.
+const NOWHERE: &str = "ws://127.0.0.1:9";
 
 fn offer(job: Job) -> AvailabilityRequest {
     AvailabilityRequest { job: Some(job), resuming: false }
@@ -105,7 +114,7 @@ fn a_job_about_somebody_who_does_not_call_us_is_nobodys() {
 #[tokio::test]
 async fn an_offer_takes_a_slot_before_the_answer_and_a_full_worker_refuses() {
     let dir = tempfile::tempdir().unwrap();
-    let livekit = livekit(dir.path(), 1);
+    let livekit = livekit(dir.path(), 1, NOWHERE);
     let (mut jobs, _told) = jobs(&livekit);
     let slots = livekit.0.calls.slots().clone();
     let yes = jobs.offered(offer(job("AJ_1", "call-1"))).unwrap();
@@ -125,7 +134,7 @@ async fn an_offer_takes_a_slot_before_the_answer_and_a_full_worker_refuses() {
 #[tokio::test]
 async fn a_slot_kept_for_a_job_that_is_never_assigned_is_given_back() {
     let dir = tempfile::tempdir().unwrap();
-    let livekit = livekit(dir.path(), 1);
+    let livekit = livekit(dir.path(), 1, NOWHERE);
     let (mut jobs, mut told) = jobs(&livekit);
     jobs.offered(offer(job("AJ_1", "call-1"))).unwrap();
     jobs.lapse();
@@ -141,7 +150,7 @@ async fn a_slot_kept_for_a_job_that_is_never_assigned_is_given_back() {
 #[tokio::test]
 async fn a_job_whose_call_another_way_has_taken_is_done() {
     let dir = tempfile::tempdir().unwrap();
-    let livekit = livekit(dir.path(), 1);
+    let livekit = livekit(dir.path(), 1, NOWHERE);
     let (mut jobs, mut told) = jobs(&livekit);
     jobs.offered(offer(job("AJ_1", "call-1"))).unwrap();
     // The only slot is the offer's; who brings the same call has it.
@@ -156,7 +165,7 @@ async fn a_job_whose_call_another_way_has_taken_is_done() {
 #[tokio::test]
 async fn a_job_whose_room_cannot_be_had_runs_and_fails_and_its_slot_is_free() {
     let dir = tempfile::tempdir().unwrap();
-    let livekit = livekit(dir.path(), 1);
+    let livekit = livekit(dir.path(), 1, NOWHERE);
     let (mut jobs, mut told) = jobs(&livekit);
     let echo = Job { metadata: r#"{"bot_id": "echo"}"#.into(), ..job("AJ_1", "call-1") };
     jobs.offered(offer(echo.clone())).unwrap();
