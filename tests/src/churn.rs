@@ -67,7 +67,10 @@ pub const BOTS: &str = "[bots.echo]\nagent = { kind = \"echo\" }\nno_audio_secon
 
 impl Churn {
     /// Churns. Ends when every phone has hung up and the worker has given everything back, or has
-    /// had [`BACK_MAX`] to.
+    /// had half a minute to.
+    ///
+    /// # Panics
+    /// When phones do not end.
     pub fn run(&self, server: &Server, worker: &Worker) -> Report {
         let mut phones = Phones::start(server, self.rooms.div_ceil(PHONES_PER_PROCESS));
         let mut report = Report { before: Held::by(worker), ..Report::default() };
@@ -75,7 +78,9 @@ impl Churn {
         let mut calls: HashMap<String, Instant> = HashMap::new();
         let mut ending = HashSet::new();
         let (mut count, mut looked) = (0, began);
+        let limit = began + self.lasting + self.call[1] + END_MAX;
         while began.elapsed() < self.lasting || !calls.is_empty() {
+            assert!(Instant::now() < limit, "phones do not end: {calls:?} {:?}", report.failed);
             let is_time = began + count as u32 * BETWEEN_STARTS <= Instant::now();
             if calls.len() < self.rooms && began.elapsed() < self.lasting && is_time {
                 let name = format!("churn-{count}");
@@ -115,7 +120,7 @@ impl Churn {
 }
 
 impl Report {
-    /// Megabytes an hour that the worker grew by in the second half, by least squares.
+    /// Mebibytes a minute that the worker grew by in the second half, by least squares.
     pub fn growth_mib_per_minute(&self) -> f64 {
         let half = &self.rss_mib[self.rss_mib.len() / 2..];
         let count = half.len() as f64;
@@ -231,6 +236,8 @@ fn order(worker: &Worker, name: &str, count: usize) -> Value {
 const PHONES_PER_PROCESS: usize = 10;
 /// Joins are what costs SDK and server most.
 const BETWEEN_STARTS: Duration = Duration::from_millis(200);
+/// A phone's join on a busy machine, and its leaving.
+const END_MAX: Duration = Duration::from_secs(120);
 /// To give everything back in: threads that may block live on for ten seconds.
 const BACK_MAX: Duration = Duration::from_secs(30);
 /// The connection that asks, and one to the disk.

@@ -25,10 +25,13 @@ const PESQ_MIN: f64 = 3.0;
 
 type Socket = WebSocket<TcpStream>;
 
+/// Its name, what the server does, and what the result says of it.
+type Row = (&'static str, fn(TcpStream), &'static str);
+
 #[test]
 fn a_server_that_misbehaves_is_described_in_the_result() {
     let _turn = one_at_a_time();
-    let rows: [(&str, fn(TcpStream), &str); 10] = [
+    let rows: [Row; 10] = [
         (
             "401, and the token",
             |stream| refuse(stream, "401 Unauthorized"),
