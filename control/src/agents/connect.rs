@@ -6,17 +6,13 @@ use std::time::Instant;
 
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
-use tungstenite::WebSocket;
 use tungstenite::client::IntoClientRequest;
 use tungstenite::handshake::client::Request;
 use tungstenite::http::{HeaderName, HeaderValue, Uri};
-use tungstenite::protocol::WebSocketConfig;
 
+use super::socket::Opened;
 use super::stream::{Stream, Wire};
 use super::upgrade::upgrade;
-
-/// A brain's socket.
-pub(super) type Socket = WebSocket<Stream>;
 
 /// Where a brain is. Its URL and headers may hold secrets: they are never shown.
 #[derive(Clone, PartialEq)]
@@ -102,7 +98,7 @@ pub(super) fn connect(
     at: &[IpAddr],
     subprotocol: Option<&'static str>,
     deadline: Instant,
-) -> Result<Socket, String> {
+) -> Result<Opened, String> {
     connect_trusting(trust, address, at, subprotocol, deadline)
 }
 
@@ -113,7 +109,7 @@ fn connect_trusting(
     at: &[IpAddr],
     subprotocol: Option<&'static str>,
     deadline: Instant,
-) -> Result<Socket, String> {
+) -> Result<Opened, String> {
     let tcp = reach(at, address.port, deadline)?;
     let wire = Wire::new(tcp, deadline);
     let stream = match address.tls {
@@ -126,9 +122,9 @@ fn connect_trusting(
         }
     };
     let request = address.request(subprotocol)?;
-    let mut socket = upgrade(stream, request, limits())?;
-    socket.get_mut().opened().map_err(|error| error.to_string())?;
-    Ok(socket)
+    let (mut stream, early) = upgrade(stream, request)?;
+    stream.opened().map_err(|error| error.to_string())?;
+    Ok(Opened { stream, early })
 }
 
 fn reach(at: &[IpAddr], port: u16, deadline: Instant) -> Result<TcpStream, String> {
@@ -174,24 +170,6 @@ fn trusting(roots: RootCertStore) -> Result<Arc<ClientConfig>, String> {
         .with_no_client_auth();
     Ok(Arc::new(config))
 }
-
-fn limits() -> WebSocketConfig {
-    WebSocketConfig::default()
-        .read_buffer_size(READ_BYTES)
-        .write_buffer_size(WRITE_BYTES)
-        .max_write_buffer_size(WRITE_BYTES_MAX)
-        .max_message_size(Some(MESSAGE_BYTES_MAX))
-        .max_frame_size(Some(MESSAGE_BYTES_MAX))
-}
-
-/// Of one message: ten seconds of 24 kHz PCM16 in base64, and room.
-pub(super) const MESSAGE_BYTES_MAX: usize = 1 << 20;
-/// Read at a time: one message of 20 ms in the largest of the languages, and some.
-const READ_BYTES: usize = 8 << 10;
-/// Gathered before it is written: what a batch has for one socket leaves at once.
-const WRITE_BYTES: usize = 16 << 10;
-/// Waiting to be written: what is not audio goes on being queued for a brain that does not read.
-const WRITE_BYTES_MAX: usize = 256 << 10;
 
 #[cfg(test)]
 mod tests;

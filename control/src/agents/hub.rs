@@ -1,6 +1,5 @@
 //! The brains' thread: everything that is there is done in batches, 2 ms apart at least.
 
-use std::collections::HashMap;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -11,17 +10,18 @@ use std::time::{Duration, Instant};
 use mio::event::Event;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
-use tungstenite::protocol::CloseFrame;
 use vox_call::pipeline::AgentLine;
 use vox_engine::AgentsBell;
 
-use super::connect::{self, Socket};
+use super::connect;
 use super::counts::Counts;
-use super::dialect::Stop;
+use super::dialect::{self, Stop};
 use super::leaving::Leaving;
 use super::names::Names;
 use super::session::{Session, Wants};
-use super::{AgentNews, Asked};
+use super::sessions::Sessions;
+use super::socket::{Opened, Room, Writer};
+use super::{AgentNews, Asked, SocketPlan};
 
 /// What the thread is told to do.
 #[derive(Debug)]
@@ -29,7 +29,7 @@ pub(super) enum Order {
     /// A call has a brain.
     Open(Box<Session>),
     /// Its socket is open, or not.
-    Connected(u64, Result<Box<Socket>, String>),
+    Connected(u64, Result<Opened, String>),
     /// Its call is answered.
     Live(u64, Box<AgentLine>, &'static str),
     /// To be passed on.
@@ -56,6 +56,8 @@ pub(super) struct Hub {
     leaving: Vec<Leaving>,
     /// Places of those whose turn it is. Kept for its room.
     due: Vec<usize>,
+    /// What sockets read and write comes by way of here.
+    room: Room,
     /// When all of them had a turn.
     looked: Instant,
     counts: Arc<Counts>,
@@ -88,6 +90,7 @@ impl Hub {
             sessions: Sessions::default(),
             leaving: vec![],
             due: vec![],
+            room: Room::default(),
             looked: Instant::now(),
             counts,
             stopping: false,
@@ -128,7 +131,7 @@ impl Hub {
     /// one of them may.
     fn leave_all(&mut self) {
         let now = Instant::now();
-        let sessions = self.sessions.all.iter_mut();
+        let sessions = self.sessions.all_mut();
         self.leaving.extend(sessions.filter_map(|it| it.stop(Stop::WorkerStopped, now)));
         while !self.leaving.is_empty() {
             self.leave(Instant::now());
@@ -142,7 +145,7 @@ impl Hub {
 
     /// How long nothing may happen.
     fn idle(&self) -> Option<Duration> {
-        (!self.sessions.all.is_empty() || !self.leaving.is_empty()).then_some(LOOK)
+        (!self.sessions.is_empty() || !self.leaving.is_empty()).then_some(LOOK)
     }
 
     fn happened(&mut self, event: &Event) {
@@ -170,15 +173,15 @@ impl Hub {
     fn take(&mut self, order: Order) {
         match order {
             Order::Open(session) => {
-                self.connect(&session, Duration::ZERO);
+                self.connect(session.id(), session.plan().clone(), Duration::ZERO);
                 self.sessions.insert(*session);
             }
-            Order::Connected(id, socket) => {
+            Order::Connected(id, opened) => {
                 let Some(session) = self.sessions.get_mut(id) else {
-                    return self.turn_away(socket);
+                    return self.turn_away(opened);
                 };
-                if let Ok(socket) = &socket {
-                    let fd = socket.get_ref().as_raw_fd();
+                if let Ok(opened) = &opened {
+                    let fd = opened.stream.as_raw_fd();
                     let token = Token((id + FIRST) as usize);
                     let interest = Interest::READABLE | Interest::WRITABLE;
                     if let Err(error) =
@@ -187,11 +190,12 @@ impl Hub {
                         return session.lost(format!("its socket cannot be watched: {error}"));
                     }
                 }
-                session.connected(socket);
+                session.connected(opened);
             }
             Order::Live(id, line, codec) => {
                 if let Some(session) = self.sessions.get_mut(id) {
                     session.answered(*line, codec);
+                    self.sessions.watch(id);
                 }
             }
             Order::Tell(id, news) => {
@@ -209,11 +213,11 @@ impl Hub {
     }
 
     /// The call was over before its brain was there.
-    fn turn_away(&mut self, socket: Result<Box<Socket>, String>) {
-        let Ok(mut socket) = socket else { return };
-        // It is closed so or so.
-        let _ = socket.close(Some(CloseFrame { code: 1_000.into(), reason: "".into() }));
-        self.leaving.push(Leaving::new(*socket, Instant::now()));
+    fn turn_away(&mut self, opened: Result<Opened, String>) {
+        let Ok(opened) = opened else { return };
+        let mut socket = Writer::new(opened.stream);
+        socket.close(1_000, "");
+        self.leaving.push(Leaving::new(socket, Instant::now()));
     }
 
     /// The turn of every session that has something to do; now and then of all, for their limits'
@@ -223,33 +227,29 @@ impl Hub {
         if all {
             self.looked = now;
         }
-        self.due.clear();
-        for (place, session) in self.sessions.all.iter_mut().enumerate() {
-            if session.take_due() || all {
-                self.due.push(place);
-            }
-        }
+        self.sessions.due(all, &mut self.due);
         // What is said leaves in one go, before anything is read: waking a brain costs least while
         // the ones before it keep their core awake.
         for &place in &self.due {
-            guarded(&mut self.sessions.all[place], Session::speak);
+            guarded(self.sessions.at(place), |session| session.speak(&mut self.room));
         }
         for at in 0..self.due.len() {
-            let session = &mut self.sessions.all[self.due[at]];
-            let wants =
-                guarded(session, |session| session.listen(now, &self.asked, &mut self.leaving))
-                    .flatten();
-            if let Some(Wants::Connection(pause)) = wants {
-                self.connect(&self.sessions.all[self.due[at]], pause);
+            let session = self.sessions.at(self.due[at]);
+            let (asked, leaving, room) = (&self.asked, &mut self.leaving, &mut self.room);
+            let wants = guarded(session, |session| session.listen(now, asked, leaving, room));
+            if let Some(Wants::Connection(pause)) = wants.flatten() {
+                let session = self.sessions.at(self.due[at]);
+                let (id, plan) = (session.id(), session.plan().clone());
+                self.connect(id, plan, pause);
             }
+            self.sessions.had_turn(self.due[at]);
         }
         self.leave(now);
     }
 
     /// On threads that may block, all by one deadline.
-    fn connect(&self, session: &Session, pause: Duration) {
-        let (id, plan) = (session.id(), session.plan().clone());
-        let subprotocol = session.subprotocol();
+    fn connect(&self, id: u64, plan: SocketPlan, pause: Duration) {
+        let subprotocol = dialect::subprotocol(plan.protocol);
         let (back, waker) = (self.back.clone(), self.waker.clone());
         self.counts.connecting();
         let (names, runtime) = (self.names.clone(), self.runtime.clone());
@@ -262,39 +262,11 @@ impl Hub {
                 let socket = found
                     .and_then(|at| connect::connect(&plan.address, &at, subprotocol, deadline));
                 // The thread is gone when the worker stops.
-                if back.send(Order::Connected(id, socket.map(Box::new))).is_ok() {
+                if back.send(Order::Connected(id, socket)).is_ok() {
                     let _ = waker.wake();
                 }
             });
         });
-    }
-}
-
-/// All sessions, close together: each is looked at in every batch.
-#[derive(Debug, Default)]
-struct Sessions {
-    all: Vec<Session>,
-    /// Where in `all` they are, by their id.
-    places: HashMap<u64, usize>,
-}
-
-impl Sessions {
-    fn insert(&mut self, session: Session) {
-        self.places.insert(session.id(), self.all.len());
-        self.all.push(session);
-    }
-
-    fn get_mut(&mut self, id: u64) -> Option<&mut Session> {
-        Some(&mut self.all[*self.places.get(&id)?])
-    }
-
-    fn remove(&mut self, id: u64) -> Option<Session> {
-        let place = self.places.remove(&id)?;
-        let session = self.all.swap_remove(place);
-        if let Some(moved) = self.all.get(place) {
-            self.places.insert(moved.id(), place);
-        }
-        Some(session)
     }
 }
 

@@ -1,11 +1,8 @@
 //! The end of a brain's socket.
 
-use std::io::ErrorKind;
 use std::time::{Duration, Instant};
 
-use tungstenite::Error;
-
-use super::connect::Socket;
+use super::socket::Writer;
 
 /// A socket on its way out: what was written last still goes to the brain, which then closes.
 ///
@@ -13,30 +10,28 @@ use super::connect::Socket;
 /// brain still says is read, for a short time, and thrown away.
 #[derive(Debug)]
 pub(super) struct Leaving {
-    socket: Socket,
+    socket: Writer,
     until: Instant,
     flushed: bool,
 }
 
 impl Leaving {
     /// Nothing more is written to it.
-    pub(super) fn new(socket: Socket, now: Instant) -> Self {
+    pub(super) fn new(socket: Writer, now: Instant) -> Self {
         Self { socket, until: now + LINGER, flushed: false }
     }
 
     /// One look; whether it can be dropped.
     pub(super) fn is_over(&mut self, now: Instant) -> bool {
         if !self.flushed {
-            match self.socket.flush() {
-                Err(Error::Io(error)) if error.kind() == ErrorKind::WouldBlock => {}
-                Err(Error::Io(_)) => return true,
-                _ => {
-                    self.flushed = true;
-                    self.socket.get_mut().end();
-                }
+            self.socket.ready(false);
+            self.socket.flush();
+            if !self.socket.is_blocked() {
+                self.flushed = true;
+                self.socket.end();
             }
         }
-        self.socket.get_mut().drain() || now >= self.until
+        self.socket.drain() || now >= self.until
     }
 }
 

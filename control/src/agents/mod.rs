@@ -6,9 +6,10 @@
 //! ```
 //!
 //! Read in this order: `dialect` (the languages, sans-IO) → `session` (one call's brain, and what
-//! becomes of it when it is gone) → `up` (its open socket: audio, news, messages) → `hub` (the
-//! thread: one look at the sockets every 2 ms at most, however many there are) → `names`, `connect`,
-//! `stream` and `upgrade` (DNS, TCP, TLS, WebSocket) → `leaving` (the last words, and the end).
+//! becomes of it when it is gone) → `live` (its answered call) and `up` (its open socket: audio,
+//! news, messages) → `hub` (the thread: one look at the sockets every 2 ms at most, however many
+//! there are) → `names`, `connect`, `stream` and `upgrade` (DNS, TCP, TLS, the way to a WebSocket) →
+//! `socket` and `websocket` (its messages) → `leaving` (the last words, and the end).
 //!
 //! What this module does not do: decide what a wish of the brain means for the call (`Asked` goes
 //! to [`Calls`](crate::calls::Calls)), sockets that are opened towards us.
@@ -18,11 +19,17 @@ mod counts;
 pub(crate) mod dialect;
 mod hub;
 mod leaving;
+mod live;
 mod names;
 mod session;
+mod sessions;
+mod socket;
 mod stream;
+#[cfg(test)]
+mod tests;
 mod up;
 mod upgrade;
+pub mod websocket;
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -8,13 +8,14 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use tokio::sync::mpsc;
 use vox_call::CallId;
-use vox_call::pipeline::AgentLine;
+use vox_call::pipeline::{AgentLine, Stirs};
 
-use super::connect::Socket;
 use super::counts::Counts;
 use super::dialect::{self, Dialect, News, Stop};
 use super::leaving::Leaving;
-use super::up::{End, Live, Up};
+use super::live::Live;
+use super::socket::{Opened, Room};
+use super::up::{End, Up};
 use super::{AgentNews, Ask, Asked, SocketPlan, StartFacts};
 
 /// A call's brain, as the hub's thread sees it.
@@ -107,20 +108,16 @@ impl Session {
         &self.plan
     }
 
-    pub(super) fn subprotocol(&self) -> Option<&'static str> {
-        dialect::subprotocol(self.plan.protocol)
-    }
-
     /// The socket is open, or not.
-    pub(super) fn connected(&mut self, socket: Result<Box<Socket>, String>) {
+    pub(super) fn connected(&mut self, opened: Result<Opened, String>) {
         self.due = true;
-        let socket = match socket {
-            Ok(socket) => *socket,
+        let opened = match opened {
+            Ok(opened) => opened,
             Err(why) => return self.lost(why),
         };
         self.counts.connected.fetch_add(1, Ordering::Relaxed);
         let played_before = self.live.as_ref().map_or(0, |live| live.line.played());
-        let mut up = Up::new(socket, played_before);
+        let mut up = Up::new(opened, played_before);
         self.dialect.connected(&self.facts, &mut up.mail(&self.counts));
         self.asks
             .push_back(Ask::Note("agent_connected", json!({"to": self.plan.address.to_string()})));
@@ -185,20 +182,25 @@ impl Session {
         up.flush();
     }
 
-    /// Whether there is anything to do. Asked for every session in every batch: what it looks at is
-    /// all that a call costs while nothing happens.
+    /// Whether there is something to do besides what its line has.
     pub(super) fn take_due(&mut self) -> bool {
-        let stirred = self.live.as_mut().is_some_and(|live| live.line.take_stirred());
-        std::mem::take(&mut self.due) || stirred
+        std::mem::take(&mut self.due)
+    }
+
+    /// Whether its line has something.
+    pub(super) fn stirs(&self) -> Option<Stirs> {
+        self.live.as_ref().map(|live| live.line.stirs())
     }
 
     /// First half of a turn: what the caller and the call have to say goes to the brain.
-    pub(super) fn speak(&mut self) {
+    pub(super) fn speak(&mut self, room: &mut Room) {
         match (&mut self.link, &mut self.live) {
             (Link::Up(up), Some(live)) => {
+                up.borrow(room);
                 up.hear(live, &mut *self.dialect, &self.counts);
                 up.tidings(live, &mut *self.dialect, &self.counts, &mut self.asks);
                 up.flush();
+                up.give_back(room);
             }
             (_, Some(live)) => {
                 let lost = &self.counts.lost_frames;
@@ -218,8 +220,9 @@ impl Session {
         now: Instant,
         asked: &mpsc::Sender<Asked>,
         leaving: &mut Vec<Leaving>,
+        room: &mut Room,
     ) -> Option<Wants> {
-        if let Some(end) = self.read(now) {
+        if let Some(end) = self.read(now, room) {
             self.over(end, now, leaving);
         }
         let wants = self.recover();
@@ -239,6 +242,12 @@ impl Session {
             }
         }
         wants
+    }
+
+    /// Samples that the brain has said, played or not.
+    #[cfg(test)]
+    pub(super) fn said_so_far(&self) -> u64 {
+        self.live.as_ref().map_or(0, |live| live.line.played() + live.line.queued())
     }
 
     /// Says goodbye.
@@ -265,8 +274,9 @@ impl Session {
     }
 
     /// What the brain says; how the connection ends, when it does.
-    fn read(&mut self, now: Instant) -> Option<End> {
+    fn read(&mut self, now: Instant, room: &mut Room) -> Option<End> {
         let Link::Up(up) = &mut self.link else { return None };
+        up.borrow(room);
         let read =
             up.read(now, self.live.as_mut(), &mut *self.dialect, &self.counts, &mut self.asks);
         if let Err(end) = read {
@@ -276,6 +286,7 @@ impl Session {
             self.lost = 0;
         }
         up.flush();
+        up.give_back(room);
         // Others have their turn first.
         self.due |= up.has_more();
         up.watch(now, self.plan.limits.idle).map(End::Lost)

@@ -1,28 +1,24 @@
 //! An open socket of a brain: the call's audio and news out, what the brain says and wants in.
 
 use std::collections::VecDeque;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use tungstenite::protocol::CloseFrame;
-use tungstenite::{Bytes, Error, Message};
-use vox_call::pipeline::{AgentLine, Tiding};
-use vox_codecs::dsp::resample::Resampler;
-
-use super::connect::Socket;
 use super::counts::Counts;
-use super::dialect::{Dialect, Frame, News, Out, Wrong};
+use super::dialect::{Dialect, Frame, Out, Wrong};
 use super::leaving::Leaving;
+use super::live::{Happened, Live, Marked};
+use super::socket::{Opened, Reader, Room, Writer};
+use super::websocket::{Fault, Kind, Message};
 use super::{Act, Ask};
 
 /// An open socket.
 #[derive(Debug)]
 pub(super) struct Up {
-    socket: Socket,
+    reader: Reader,
+    writer: Writer,
     readable: bool,
-    /// What was written last is still here: the brain does not read.
-    blocked: bool,
     /// Caller's frames that wait meanwhile, oldest first.
     waiting: VecDeque<(u32, Vec<i16>)>,
     pub(super) opened_at: Instant,
@@ -42,23 +38,6 @@ pub(super) struct Up {
     asked_at: Instant,
 }
 
-/// An answered call.
-#[derive(Debug)]
-pub(super) struct Live {
-    pub(super) line: AgentLine,
-    /// Call's rate to dialect's and back, where they differ.
-    convert: Option<(Resampler, Resampler)>,
-    marks: VecDeque<(u32, Marked)>,
-    next_mark: u32,
-}
-
-/// What is to be done when a mark comes.
-#[derive(Debug)]
-enum Marked {
-    Tell(String),
-    HangUp(Option<String>),
-}
-
 /// How a connection ends.
 pub(super) enum End {
     /// The brain said goodbye.
@@ -71,12 +50,12 @@ pub(super) enum End {
 
 impl Up {
     /// Just opened; the line has played so many samples for others before.
-    pub(super) fn new(socket: Socket, played_before: u64) -> Self {
+    pub(super) fn new(opened: Opened, played_before: u64) -> Self {
         let now = Instant::now();
         Self {
-            socket,
+            reader: Reader::new(opened.early),
+            writer: Writer::new(opened.stream),
             readable: true,
-            blocked: false,
             waiting: VecDeque::new(),
             opened_at: now,
             heard_at: now,
@@ -93,20 +72,29 @@ impl Up {
 
     /// The kernel has something for us, or room again.
     pub(super) fn ready(&mut self, readable: bool) {
-        if readable {
-            self.readable = true;
-            self.socket.get_mut().readable();
-        }
-        self.blocked = false;
+        self.readable |= readable;
+        self.writer.ready(readable);
+    }
+
+    /// For a turn.
+    pub(super) fn borrow(&mut self, room: &mut Room) {
+        self.reader.borrow(room);
+        self.writer.borrow(room);
+    }
+
+    /// The end of [`borrow`](Self::borrow): what is not read or written to its end stays here.
+    pub(super) fn give_back(&mut self, room: &mut Room) {
+        self.reader.give_back(room);
+        self.writer.give_back(room);
     }
 
     pub(super) fn mail<'a>(&'a mut self, counts: &'a Counts) -> Mail<'a> {
-        Mail { up: self, counts }
+        Mail { writer: &mut self.writer, counts }
     }
 
     /// The caller's frames, on to the brain; while it does not read, the newest of them are kept.
     pub(super) fn hear(&mut self, live: &mut Live, dialect: &mut dyn Dialect, counts: &Counts) {
-        if self.blocked {
+        if self.writer.is_blocked() {
             let waiting = &mut self.waiting;
             live.line.hear(|frame| waiting.push_back((frame.index, frame.samples.to_vec())));
             while waiting.len() > WAITING_FRAMES {
@@ -115,19 +103,11 @@ impl Up {
             }
             return;
         }
-        let convert = &mut live.convert;
-        let mut pass = |index: u32, samples: &[i16], mail: &mut Mail<'_>| match convert {
-            None => dialect.heard(index, samples, mail),
-            Some((to_brain, _)) => {
-                let mut converted = [0; FRAME_SAMPLES_MAX];
-                let count = to_brain.process(samples, &mut converted);
-                dialect.heard(index, &converted[..count], mail);
-            }
-        };
-        for (index, samples) in std::mem::take(&mut self.waiting) {
-            pass(index, &samples, &mut self.mail(counts));
+        let mut mail = Mail { writer: &mut self.writer, counts };
+        for (index, samples) in self.waiting.drain(..) {
+            live.pass(index, &samples, dialect, &mut mail);
         }
-        live.line.hear(|frame| pass(frame.index, frame.samples, &mut self.mail(counts)));
+        live.hear(dialect, &mut mail);
     }
 
     pub(super) fn tidings(
@@ -137,46 +117,10 @@ impl Up {
         counts: &Counts,
         asks: &mut VecDeque<Ask>,
     ) {
-        let (rate_hz, before) = (u64::from(live.line.rate_hz()), self.played_before);
-        let ms = |samples: u64| samples * 1_000 / rate_hz;
-        let played_ms = |samples: u64| ms(samples.saturating_sub(before));
-        let marks = &mut live.marks;
-        live.line.tidings(|tiding| {
-            let news = match tiding {
-                Tiding::Mark { id, played } => {
-                    let Some((_, marked)) = marks.pop_front_if(|(next, _)| *next == id) else {
-                        return;
-                    };
-                    match marked {
-                        Marked::HangUp(reason) => {
-                            let act = Act::HangUp { after_playback: false, reason };
-                            return asks.push_back(Ask::Act(act));
-                        }
-                        Marked::Tell(name) => {
-                            let news = News::Mark { name: &name, played };
-                            return dialect.told(&news, &mut self.mail(counts));
-                        }
-                    }
-                }
-                Tiding::Cleared { played, dropped } => {
-                    asks.push_back(Ask::Cut);
-                    News::Cleared { played_ms: played_ms(played), dropped_ms: ms(dropped) }
-                }
-                Tiding::Interrupted { played, dropped } => {
-                    asks.push_back(Ask::Cut);
-                    News::Interrupted { played_ms: played_ms(played), dropped_ms: ms(dropped) }
-                }
-                Tiding::SpeechStarted { frame, playing } => {
-                    News::SpeechStarted { at_ms: u64::from(frame) * 20, playing }
-                }
-                Tiding::SpeechStopped { frame } => {
-                    News::SpeechStopped { at_ms: (u64::from(frame) + 1) * 20 }
-                }
-                Tiding::Paused { played } => News::Paused { played_ms: played_ms(played) },
-                Tiding::Resumed => News::Resumed,
-                Tiding::Drained { played } => News::Drained { played_ms: played_ms(played) },
-            };
-            dialect.told(&news, &mut self.mail(counts));
+        let mut mail = Mail { writer: &mut self.writer, counts };
+        live.tidings(self.played_before, |happened| match happened {
+            Happened::News(news) => dialect.told(&news, &mut mail),
+            Happened::Ask(ask) => asks.push_back(ask),
         });
     }
 
@@ -191,42 +135,58 @@ impl Up {
     ) -> Result<(), End> {
         for _ in 0..MESSAGES_AT_ONCE {
             self.work_off(now, live.as_deref_mut(), counts, asks)?;
-            if !self.todo.is_empty() || !self.readable {
+            if !self.todo.is_empty() {
                 return Ok(());
             }
-            let message = match self.socket.read() {
-                Ok(message) => message,
-                Err(Error::Io(error)) if error.kind() == ErrorKind::WouldBlock => {
-                    self.readable = false;
-                    return Ok(());
+            let message = match self.reader.next() {
+                Ok(Some(message)) => message,
+                Ok(None) if !self.readable => return Ok(()),
+                Ok(None) => {
+                    self.fill()?;
+                    continue;
                 }
-                Err(error) => return Err(self.broken(error, counts)),
+                Err(fault) => return Err(self.broken(fault, counts)),
             };
             (self.heard_at, self.pinged) = (now, false);
-            let frame = match &message {
+            let frame = match message {
                 Message::Text(text) => Frame::Text(text),
                 Message::Binary(bytes) => Frame::Binary(bytes),
-                Message::Close(frame) => return Err(left(frame.as_ref())),
-                // Pings are answered by the next write.
-                _ => continue,
+                Message::Close(said) => {
+                    self.writer.closed_by_peer(said);
+                    return Err(left(said));
+                }
+                Message::Ping(data) => {
+                    self.writer.write_bytes(Kind::Pong, data);
+                    continue;
+                }
+                Message::Pong => continue,
             };
-            let mut acts = vec![];
-            let mut say = std::mem::take(&mut self.say);
-            let received = dialect.receive(frame, &mut say, &mut acts, &mut self.mail(counts));
+            let mut mail = Mail { writer: &mut self.writer, counts };
+            let received = dialect.receive(frame, &mut self.say, &mut self.todo, &mut mail);
             if received.is_err() {
                 // What could be read of its audio is not played either.
-                say.clear();
+                self.say.clear();
             }
-            self.say = match live.as_deref_mut().and_then(|live| live.convert.as_mut()) {
-                Some((_, to_call)) => converted(to_call, &say),
-                None => say,
-            };
-            self.todo.extend(acts);
+            if let Some(live) = live.as_deref_mut() {
+                live.convert_said(&mut self.say);
+            }
             if let Err(wrong) = received {
                 self.wrong(wrong, counts)?;
             }
         }
         Ok(())
+    }
+
+    /// Reads what is there, once.
+    fn fill(&mut self) -> Result<(), End> {
+        match self.reader.fill(&mut self.writer) {
+            Ok(()) => Ok(()),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                self.readable = false;
+                Ok(())
+            }
+            Err(error) => Err(lost(&error)),
+        }
     }
 
     /// Whether there is more to read, and nothing that has to wait for the call first.
@@ -295,19 +255,10 @@ impl Up {
         Err(End::Failed(format!("it sends what cannot be used: {}", wrong.reason)))
     }
 
-    fn broken(&mut self, error: Error, counts: &Counts) -> End {
-        let (code, reason) = match &error {
-            Error::Capacity(_) => (1_009, "too_large"),
-            Error::Utf8(_) => (1_007, "bad_utf8"),
-            Error::Protocol(tungstenite::error::ProtocolError::ResetWithoutClosingHandshake)
-            | Error::ConnectionClosed
-            | Error::AlreadyClosed
-            | Error::Io(_) => return End::Lost(error.to_string()),
-            _ => (1_002, "bad_frame"),
-        };
-        counts.wrong(reason);
-        self.close(code, reason);
-        End::Failed(error.to_string())
+    fn broken(&mut self, fault: Fault, counts: &Counts) -> End {
+        counts.wrong(fault.reason);
+        self.close(fault.code, fault.reason);
+        End::Failed(format!("it does not keep to the WebSocket protocol: {}", fault.reason))
     }
 
     /// Whether the brain still says something; why it is lost, when it does not.
@@ -320,112 +271,75 @@ impl Up {
         }
         if silent >= idle / 2 && !self.pinged {
             self.pinged = true;
-            // What fails here fails again with the next flush.
-            let _ = self.socket.write(Message::Ping(Bytes::new()));
+            self.writer.write_bytes(Kind::Ping, &[]);
+            self.writer.flush();
         }
         None
     }
 
     pub(super) fn flush(&mut self) {
-        if self.blocked {
-            return;
-        }
-        match self.socket.flush() {
-            Err(Error::Io(error)) if error.kind() == ErrorKind::WouldBlock => self.blocked = true,
-            // A broken socket is found by the next read.
-            _ => {}
-        }
+        self.writer.flush();
     }
 
     pub(super) fn close(&mut self, code: u16, reason: &'static str) {
-        let frame = CloseFrame { code: code.into(), reason: reason.into() };
-        // For the peer's sake only: it may be gone, or have closed before.
-        let _ = self.socket.close(Some(frame));
+        self.writer.close(code, reason);
     }
 
     /// Nothing more is said.
     pub(super) fn leave(self, now: Instant) -> Leaving {
-        Leaving::new(self.socket, now)
+        Leaving::new(self.writer, now)
     }
 }
 
-impl Live {
-    /// With a brain that hears and speaks at `own_hz`.
-    pub(super) fn new(line: AgentLine, own_hz: u32) -> Self {
-        let call_hz = line.rate_hz();
-        let convert = (call_hz != own_hz)
-            .then(|| (Resampler::new(call_hz, own_hz), Resampler::new(own_hz, call_hz)));
-        Self { line, convert, marks: VecDeque::new(), next_mark: 0 }
-    }
-
-    /// What was said on a connection that is gone is not to be heard any more.
-    pub(super) fn forget(&mut self) {
-        self.line.clear();
-        self.marks.clear();
-    }
-
-    /// Sets a mark; gives it back when there are too many.
-    fn mark(&mut self, marked: Marked) -> Option<Marked> {
-        let id = self.next_mark;
-        self.next_mark = id.wrapping_add(1);
-        if !self.line.mark(id) {
-            return Some(marked);
-        }
-        self.marks.push_back((id, marked));
-        None
-    }
-}
-
-/// Writes a dialect's messages into the socket's buffer; one flush sends what a turn has gathered.
+/// Writes a dialect's messages; one flush sends what a turn has gathered.
 pub(super) struct Mail<'a> {
-    up: &'a mut Up,
+    writer: &'a mut Writer,
     counts: &'a Counts,
 }
 
 impl Mail<'_> {
-    fn post(&mut self, message: Message) {
-        match self.up.socket.write(message) {
-            Err(Error::Io(error)) if error.kind() == ErrorKind::WouldBlock => {
-                self.up.blocked = true
-            }
-            Err(Error::WriteBufferFull(_)) => {
-                self.up.blocked = true;
-                self.counts.unsent.fetch_add(1, Ordering::Relaxed);
-            }
-            // A broken socket is found by the next read.
-            _ => {}
+    fn post(&mut self, kind: Kind, length: usize, fill: impl FnOnce(&mut [u8])) {
+        if !self.writer.write(kind, length, fill) {
+            self.counts.unsent.fetch_add(1, Ordering::Relaxed);
         }
     }
 }
 
 impl Out for Mail<'_> {
     fn text(&mut self, text: &str) {
-        self.post(Message::text(text));
+        self.post(Kind::Text, text.len(), |room| room.copy_from_slice(text.as_bytes()));
     }
 
-    fn binary(&mut self, header: &[u8], body: &[u8]) {
-        self.post(Message::binary([header, body].concat()));
+    fn samples(&mut self, header: &[u8], samples: &[i16]) {
+        self.post(Kind::Binary, header.len() + 2 * samples.len(), |room| {
+            let (head, body) = room.split_at_mut(header.len());
+            head.copy_from_slice(header);
+            let (places, _) = body.as_chunks_mut();
+            places
+                .iter_mut()
+                .zip(samples)
+                .for_each(|(place, sample)| *place = sample.to_le_bytes());
+        });
     }
 }
 
 /// The brain closed its socket: as one that is done, or not.
-fn left(frame: Option<&CloseFrame>) -> End {
-    match frame.map(|frame| (u16::from(frame.code), frame.reason.as_str())) {
+fn left(said: Option<(u16, &str)>) -> End {
+    match said {
         None | Some((1_000, _)) => End::Left,
         Some((code, "")) => End::Lost(format!("it closed with {code}")),
         Some((code, reason)) => End::Lost(format!("it closed with {code}: {reason}")),
     }
 }
 
-fn converted(resampler: &mut Resampler, samples: &[i16]) -> Vec<i16> {
-    let mut out = vec![0; samples.len() * 2 + 4];
-    let count = resampler.process(samples, &mut out);
-    out.truncate(count);
-    out
+/// The stream broke, or ended without a goodbye.
+fn lost(error: &io::Error) -> End {
+    match error.kind() {
+        ErrorKind::UnexpectedEof => End::Lost("it closed its connection without a word".into()),
+        _ => End::Lost(error.to_string()),
+    }
 }
 
-/// 20 ms at 24 kHz, and what a resampler may have over.
-const FRAME_SAMPLES_MAX: usize = 484;
 /// Of the caller, for a brain that does not read: a second.
 const WAITING_FRAMES: usize = 50;
 /// Messages of one brain in one turn: others have theirs in between.

@@ -5,18 +5,16 @@
 
 use std::io::{ErrorKind, Read, Write};
 
+use tungstenite::Error;
 use tungstenite::handshake::client::{Request, Response, generate_request};
 use tungstenite::handshake::derive_accept_key;
 use tungstenite::handshake::machine::{HandshakeMachine, RoundResult, StageResult};
-use tungstenite::protocol::{Role, WebSocketConfig};
-use tungstenite::{Error, WebSocket};
 
-/// Asks for it, or says in words why the answer is none.
+/// Asks for it, or says in words why the answer is none; with what came behind the answer.
 pub(super) fn upgrade<S: Read + Write>(
     stream: S,
     request: Request,
-    config: WebSocketConfig,
-) -> Result<WebSocket<S>, String> {
+) -> Result<(S, Vec<u8>), String> {
     let offered = request.headers().get(SUBPROTOCOL).cloned();
     let (request, key) = generate_request(request).map_err(explain)?;
     let mut machine = HandshakeMachine::start_write(stream, request);
@@ -37,7 +35,7 @@ pub(super) fn upgrade<S: Read + Write>(
         &derive_accept_key(key.as_bytes()),
         offered.as_ref().map(|it| it.as_bytes()),
     )?;
-    Ok(WebSocket::from_partially_read(stream, tail, Role::Client, Some(config)))
+    Ok((stream, tail))
 }
 
 fn verify(response: &Response, accept: &str, offered: Option<&[u8]>) -> Result<(), String> {

@@ -61,7 +61,7 @@ fn a_peer_that_takes_the_connection_and_says_nothing_is_given_up_in_time() {
     }
 }
 
-fn check(opened: Result<Socket, String>, expected: Result<(), &str>) {
+fn check(opened: Result<Opened, String>, expected: Result<(), &str>) {
     match (opened.map(|_| ()), expected) {
         (Ok(()), Ok(())) => {}
         (Err(why), Err(part)) => {
@@ -72,11 +72,11 @@ fn check(opened: Result<Socket, String>, expected: Result<(), &str>) {
     }
 }
 
-fn open(base: &str, authority: &[u8]) -> Result<Socket, String> {
+fn open(base: &str, authority: &[u8]) -> Result<Opened, String> {
     open_within(base, authority, Duration::from_secs(60))
 }
 
-fn open_within(base: &str, authority: &[u8], limit: Duration) -> Result<Socket, String> {
+fn open_within(base: &str, authority: &[u8], limit: Duration) -> Result<Opened, String> {
     let headers = serde_json::json!({"authorization": "secret"});
     let headers = headers.as_object().expect("an object");
     let address = Address::parse(&format!("{base}/secret?token=secret"), headers)?;

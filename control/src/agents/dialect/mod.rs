@@ -10,6 +10,8 @@ mod tests;
 mod twilio;
 mod vox;
 
+use std::collections::VecDeque;
+
 use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use serde_json::{Map, Value};
@@ -31,8 +33,8 @@ pub(crate) enum Frame<'a> {
 pub(crate) trait Out {
     /// Sends a text message.
     fn text(&mut self, text: &str);
-    /// Sends a binary message of two parts.
-    fn binary(&mut self, header: &[u8], body: &[u8]);
+    /// Sends a binary message: a header, then samples in two bytes each, the lower one first.
+    fn samples(&mut self, header: &[u8], samples: &[i16]);
 }
 
 /// What the brain wants.
@@ -228,7 +230,7 @@ pub(crate) trait Dialect: std::fmt::Debug + Send {
         &mut self,
         message: Frame<'_>,
         say: &mut Vec<i16>,
-        acts: &mut Vec<Act>,
+        acts: &mut VecDeque<Act>,
         out: &mut dyn Out,
     ) -> Result<(), Wrong>;
     /// The last words, before the socket is closed.

@@ -10,6 +10,8 @@
 mod playback;
 mod responses;
 
+use std::collections::VecDeque;
+
 use base64::Engine as _;
 use serde_json::{Map, Value, json};
 use vox_codecs::{CodecKind, Decoder, Encoder};
@@ -113,7 +115,7 @@ impl OpenAi {
     }
 
     /// A function that the model calls.
-    fn function(&mut self, item: &Value, acts: &mut Vec<Act>, out: &mut dyn Out) {
+    fn function(&mut self, item: &Value, acts: &mut VecDeque<Act>, out: &mut dyn Out) {
         let arguments: Result<Value, _> =
             serde_json::from_str(text(item, "arguments").unwrap_or("{}"));
         let argument = |name| Some(text(arguments.as_ref().ok()?, name)?.to_owned());
@@ -121,11 +123,11 @@ impl OpenAi {
         let (output, goes_on) = match (text(item, "name"), &arguments) {
             (_, Err(_)) => (json!({"ok": false, "error": "the arguments are not JSON"}), true),
             (Some(END_CALL), _) => {
-                acts.push(Act::HangUp { after_playback: true, reason });
+                acts.push_back(Act::HangUp { after_playback: true, reason });
                 (json!({"ok": true}), false)
             }
             (Some(TRANSFER_CALL), _) => {
-                acts.push(Act::Transfer { target: argument("target"), reason, mode: None });
+                acts.push_back(Act::Transfer { target: argument("target"), reason, mode: None });
                 (json!({"ok": true, "status": "transferring"}), false)
             }
             _ => (json!({"ok": false, "error": "this function is not known here"}), true),
@@ -148,13 +150,13 @@ impl OpenAi {
     fn error(
         &mut self,
         error: &Value,
-        acts: &mut Vec<Act>,
+        acts: &mut VecDeque<Act>,
         out: &mut dyn Out,
     ) -> Result<(), Wrong> {
         let code = text(error, "code").or(text(error, "type")).unwrap_or_default();
         let names = [Some(code), text(error, "type")];
         if names.into_iter().flatten().any(|name| FATAL.contains(&name)) {
-            acts.push(Act::Fail(format!("the model's server says {code}")));
+            acts.push_back(Act::Fail(format!("the model's server says {code}")));
             return Ok(());
         }
         // It was done when we cancelled it.
@@ -170,7 +172,7 @@ impl OpenAi {
         let mut note = Map::new();
         note.insert("error".into(), code.into());
         note.insert("message".into(), text(error, "message").unwrap_or_default().into());
-        acts.push(Act::Note(note));
+        acts.push_back(Act::Note(note));
         Err(wrong("peer_error"))
     }
 }
@@ -251,7 +253,7 @@ impl Dialect for OpenAi {
         &mut self,
         message: Frame<'_>,
         say: &mut Vec<i16>,
-        acts: &mut Vec<Act>,
+        acts: &mut VecDeque<Act>,
         out: &mut dyn Out,
     ) -> Result<(), Wrong> {
         let message = parse(message)?;
@@ -260,7 +262,7 @@ impl Dialect for OpenAi {
                 let before = say.len();
                 self.delta(&message, say)?;
                 if say.len() > before {
-                    acts.push(Act::Say);
+                    acts.push_back(Act::Say);
                 }
             }
             Some("response.created") => {
@@ -270,7 +272,7 @@ impl Dialect for OpenAi {
             // The server has heard the caller, and has cancelled what it was saying.
             Some("input_audio_buffer.speech_started") => {
                 self.responses.were_cancelled();
-                acts.push(Act::Clear);
+                acts.push_back(Act::Clear);
             }
             Some("response.output_item.done") => {
                 let item = &message["item"];

@@ -1,5 +1,7 @@
 //! Transcripts of scripted calls, and what is made of messages that cannot be used.
 
+use std::collections::VecDeque;
+
 use serde_json::{Value, json};
 use vox_contracts::{AgentProtocol, Object};
 
@@ -31,7 +33,8 @@ impl Out for Script {
         self.line(&format!("> {text}"));
     }
 
-    fn binary(&mut self, header: &[u8], body: &[u8]) {
+    fn samples(&mut self, header: &[u8], samples: &[i16]) {
+        let body: Vec<_> = samples.iter().flat_map(|sample| sample.to_le_bytes()).collect();
         let head: Vec<_> = body.iter().take(4).collect();
         self.line(&format!("> {header:?} {head:?}… {} bytes", body.len()));
     }
@@ -63,11 +66,11 @@ impl<D: Dialect> Talk<D> {
     }
 
     fn receive(&mut self, frame: Frame<'_>) -> (Vec<Act>, Result<(), Wrong>) {
-        let mut acts = vec![];
+        let mut acts = VecDeque::new();
         self.said.clear();
         let script = &mut self.script;
         let received = self.dialect.receive(frame, &mut self.said, &mut acts, script);
-        (acts, received)
+        (acts.into(), received)
     }
 
     fn says(&mut self, message: &Value) {

@@ -5,6 +5,7 @@
 //! app ends the stream by closing its socket; the call then goes on to the next TwiML verb, of which
 //! there is none here: it ends, as by the bot.
 
+use std::collections::VecDeque;
 use std::fmt::Write;
 
 use base64::Engine as _;
@@ -124,7 +125,7 @@ impl Dialect for Twilio {
         &mut self,
         message: Frame<'_>,
         say: &mut Vec<i16>,
-        acts: &mut Vec<Act>,
+        acts: &mut VecDeque<Act>,
         _: &mut dyn Out,
     ) -> Result<(), Wrong> {
         let message = json(message)?;
@@ -138,13 +139,13 @@ impl Dialect for Twilio {
         match event {
             "media" => {
                 self.say(&message, say)?;
-                acts.push(Act::Say);
+                acts.push_back(Act::Say);
             }
             "mark" => {
                 let name = message.get("mark").and_then(|mark| text(mark, "name"));
-                acts.push(Act::Mark(name.ok_or(wrong("bad_mark"))?.to_owned()));
+                acts.push_back(Act::Mark(name.ok_or(wrong("bad_mark"))?.to_owned()));
             }
-            _ => acts.push(Act::Clear),
+            _ => acts.push_back(Act::Clear),
         }
         Ok(())
     }

@@ -1,6 +1,8 @@
 //! Our own language, `vox.v1`: audio in binary messages, everything else in JSON. Its specification
 //! is `docs/src/vox-protocol.md`.
 
+use std::collections::VecDeque;
+
 use serde_json::{Map, Value, json};
 
 use super::{Act, Dialect, Frame, News, Out, StartFacts, Stop, UNKNOWN, Wrong, text, wrong};
@@ -13,12 +15,11 @@ pub(super) const SUBPROTOCOL: &str = "vox.v1";
 pub(super) struct Vox {
     rate_hz: u32,
     sequence: u32,
-    body: Vec<u8>,
 }
 
 impl Vox {
     pub(super) fn new(rate_hz: u32) -> Self {
-        Self { rate_hz, sequence: 0, body: vec![] }
+        Self { rate_hz, sequence: 0 }
     }
 
     fn header(&self, position_ms: u32) -> [u8; HEADER_BYTES] {
@@ -86,9 +87,7 @@ impl Dialect for Vox {
     }
 
     fn heard(&mut self, frame: u32, samples: &[i16], out: &mut dyn Out) {
-        self.body.clear();
-        self.body.extend(samples.iter().flat_map(|sample| sample.to_le_bytes()));
-        out.binary(&self.header(frame.wrapping_mul(20)), &self.body);
+        out.samples(&self.header(frame.wrapping_mul(20)), samples);
         self.sequence = self.sequence.wrapping_add(1);
     }
 
@@ -128,16 +127,16 @@ impl Dialect for Vox {
         &mut self,
         message: Frame<'_>,
         say: &mut Vec<i16>,
-        acts: &mut Vec<Act>,
+        acts: &mut VecDeque<Act>,
         _: &mut dyn Out,
     ) -> Result<(), Wrong> {
         let Frame::Text(_) = message else {
             let Frame::Binary(bytes) = message else { return Ok(()) };
             self.say(bytes, say)?;
-            acts.push(Act::Say);
+            acts.push_back(Act::Say);
             return Ok(());
         };
-        acts.push(wish(&super::json(message)?)?);
+        acts.push_back(wish(&super::json(message)?)?);
         Ok(())
     }
 

@@ -15,7 +15,7 @@ use crate::{MediaTime, PacketMemory};
 pub use agent::{Agent, Prompt};
 pub(crate) use agent::{PlayedOut, Player};
 pub use port::{
-    AgentLine, AgentPort, BargeIn, Edge, Heard, HeardFrame, PortOptions, Tiding, agent_port,
+    AgentLine, AgentPort, BargeIn, Edge, Heard, HeardFrame, PortOptions, Stirs, Tiding, agent_port,
 };
 pub use tap::{Tap, TapFrame, TapReader, tap};
 

@@ -41,6 +41,8 @@ pub struct AgentPort {
     taken: u64,
     /// Clears that were carried out.
     clears: u64,
+    /// News that the line was given.
+    told: u64,
     /// Frames, news and positions that the line was given.
     stirred: u64,
     wait: Wait,
@@ -82,6 +84,7 @@ impl AgentPort {
             played: 0,
             taken: 0,
             clears: 0,
+            told: 0,
             stirred: 0,
             wait: Wait::Was(1),
         }
@@ -299,6 +302,8 @@ impl AgentPort {
     fn tell_surely(&mut self, news: News) {
         let told = self.news.push(news);
         debug_assert!(told.is_ok(), "there was room");
+        self.told += u64::from(told.is_ok());
+        self.shared.told.store(self.told, Ordering::Release);
         self.stir();
     }
 

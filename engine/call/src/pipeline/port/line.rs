@@ -37,8 +37,26 @@ pub struct AgentLine {
     dropped: u64,
     /// Up to here, samples of the ring were dropped by an interruption, though they may still be in it.
     interrupted_to: u64,
-    /// What there was of `Shared::stirred` when the line was asked last.
-    stirred: u64,
+    /// News taken from the ring so far.
+    told: u64,
+}
+
+/// Whether a line has something new, to be looked at often: touches one line of the cache.
+#[derive(Debug)]
+pub struct Stirs {
+    shared: Arc<Shared>,
+    /// What there was of `Shared::stirred` at the last look.
+    seen: u64,
+}
+
+impl Stirs {
+    /// Whether there is anything new to [`hear`](AgentLine::hear) or among the
+    /// [`tidings`](AgentLine::tidings) since this was asked last; to be asked before they are looked
+    /// at.
+    pub fn take(&mut self) -> bool {
+        let stirred = self.shared.stirred.load(Ordering::Acquire);
+        std::mem::replace(&mut self.seen, stirred) != stirred
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -134,15 +152,13 @@ impl AgentLine {
             asked: None,
             dropped: 0,
             interrupted_to: 0,
-            stirred: 0,
+            told: 0,
         }
     }
 
-    /// Whether there is anything new to [`hear`](Self::hear) or among the [`tidings`](Self::tidings)
-    /// since this was asked last. Touches one line of the cache; to be asked before they are looked at.
-    pub fn take_stirred(&mut self) -> bool {
-        let stirred = self.shared.stirred.load(Ordering::Acquire);
-        std::mem::replace(&mut self.stirred, stirred) != stirred
+    /// Says when there is something new on this line.
+    pub fn stirs(&self) -> Stirs {
+        Stirs { shared: self.shared.clone(), seen: 0 }
     }
 
     /// The caller's frames that came since, oldest first.
@@ -187,6 +203,9 @@ impl AgentLine {
 
     /// Moves on what waits for room in the ring; [`tidings`](Self::tidings) does so, too.
     pub fn pour(&mut self) {
+        if self.backlog.is_empty() {
+            return;
+        }
         let count = self.says.slots().min(self.backlog.len());
         if count == 0 {
             return;
@@ -211,7 +230,11 @@ impl AgentLine {
     pub fn tidings(&mut self, mut each: impl FnMut(Tiding)) {
         // Before the news: it is written after those of its tick.
         let taken = self.shared.taken.load(Ordering::Acquire);
-        while let Ok(news) = self.news.pop() {
+        // The ring itself is another place in memory: nothing is to be fetched from there as a rule.
+        while self.told != self.shared.told.load(Ordering::Acquire)
+            && let Ok(news) = self.news.pop()
+        {
+            self.told += 1;
             self.translate(news, &mut each);
         }
         self.reach(taken, false, &mut each);

@@ -24,7 +24,7 @@ use rtrb::RingBuffer;
 
 use super::Turn;
 pub use agent_port::AgentPort;
-pub use line::{AgentLine, HeardFrame, Tiding};
+pub use line::{AgentLine, HeardFrame, Stirs, Tiding};
 
 /// How a port is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -124,7 +124,9 @@ enum News {
     },
 }
 
+/// One line of the cache: what either end looks at in every tick, of hundreds of calls.
 #[derive(Debug, Default)]
+#[repr(align(64))]
 struct Shared {
     /// Samples that left the ring of what the agent says. Written after the news of the same tick.
     taken: AtomicU64,
@@ -136,6 +138,8 @@ struct Shared {
     clear_to: AtomicU64,
     /// News that found no room.
     unheard: AtomicU64,
+    /// News that went into the ring so far.
+    told: AtomicU64,
     /// Frames, news and positions so far. Written after each of them.
     stirred: AtomicU64,
     closed: AtomicBool,

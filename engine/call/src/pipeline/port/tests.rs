@@ -78,7 +78,8 @@ fn what_is_said_is_played_in_order_and_marks_come_where_they_stand() {
 #[test]
 fn a_line_is_stirred_by_whatever_there_is_to_look_at_and_by_nothing_else() {
     let mut rig = Rig::new(OPTIONS);
-    assert!(!rig.line.take_stirred(), "nothing has happened");
+    let mut stirs = rig.line.stirs();
+    assert!(!stirs.take(), "nothing has happened");
     for (what, tick) in [
         ("a frame and a position", Rig::tick as fn(&mut Rig, Heard) -> Vec<i16>),
         ("a frame while something else is on the wire", |rig, heard| {
@@ -87,12 +88,12 @@ fn a_line_is_stirred_by_whatever_there_is_to_look_at_and_by_nothing_else() {
         }),
     ] {
         tick(&mut rig, Heard::default());
-        assert!(rig.line.take_stirred(), "{what}");
-        assert!(!rig.line.take_stirred(), "{what}, once");
+        assert!(stirs.take(), "{what}");
+        assert!(!stirs.take(), "{what}, once");
     }
     rig.line.say(&[1; 160]);
     rig.line.clear();
-    assert!(!rig.line.take_stirred(), "what the line does itself is no news to it");
+    assert!(!stirs.take(), "what the line does itself is no news to it");
 }
 
 #[test]
