@@ -113,7 +113,7 @@ impl RoomCall {
             }
         };
         self.see_it_cancelled().await;
-        fate.into_outcome()
+        fate.into_outcome(self.answered)
     }
 
     /// Has the phone ring, while we join.

@@ -34,9 +34,10 @@ pub(super) enum Fate {
 }
 
 impl Fate {
-    /// For whoever brought the call.
-    pub(super) fn into_outcome(self) -> Outcome {
+    /// For whoever brought the call, which was `answered` or not.
+    pub(super) fn into_outcome(self, answered: bool) -> Outcome {
         match self {
+            Self::Ended if !answered => Outcome::Failed("over before it was answered".into()),
             Self::Elsewhere(_) => Outcome::Elsewhere,
             Self::Lost(why) | Self::Unanswerable(why) => Outcome::Failed(why),
             Self::NotReached(error) => Outcome::Failed(error.to_string()),
