@@ -258,10 +258,12 @@ fn whom_we_call_hears_the_bot_once_it_has_answered() {
     let directory = tempfile::tempdir().expect("a directory");
     let Some(speech) = ears::speech(directory.path(), 48_000, 3) else { return };
     let (tell, told) = mpsc::channel();
-    let (server, tell) = (livekit.clone(), Mutex::new(tell));
+    // The service outlives the test, and the server must not.
+    let (server, tell) = (Arc::downgrade(&livekit), Mutex::new(tell));
     let sip = SipService::before(livekit.address(), move |request| {
         let Asked::Call(call) = request else { panic!("{request:?}") };
         let arguments = ["--identity", &call.participant_identity, "--active-after", "2"];
+        let server = server.upgrade().expect("the test waits");
         let mut phone = server.call(&call.room_name, &speech, &arguments);
         phone.wait_for("active");
         tell.lock().expect("one call").send((phone, Instant::now())).expect("the test waits");
