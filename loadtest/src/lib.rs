@@ -11,6 +11,7 @@
 //! - [`media`]: the call's audio: a talker, a listener, their socket.
 //! - [`network`]: a seeded bad network in user space, between the talker and the socket.
 //! - [`capture`]: the call's packets, as a pcap file.
+//! - [`results`]: what runs and searches found, as the data of their JSON files.
 //! - [`measure`]: round trip by correlation, MOS by the E-model.
 //!
 //! What this crate does not do yet: many calls as a load, scenarios, capacity search, reports.
@@ -21,6 +22,7 @@ pub mod media;
 pub mod network;
 pub mod phone;
 mod report;
+pub mod results;
 
 pub use phone::{CallPlan, Phone, PhoneError, Transport};
 pub use report::CallReport;

@@ -134,7 +134,7 @@ async fn receive(socket: &UdpSocket, buffer: &mut [u8]) -> io::Result<(usize, Sy
         let flags = MsgFlags::empty();
         let message = recvmsg::<()>(socket.as_raw_fd(), &mut parts, Some(&mut space), flags)?;
         let stamp = message.cmsgs()?.find_map(|control| match control {
-            ControlMessageOwned::ScmTimestampns(at) => Some(UNIX_EPOCH + at.into()),
+            ControlMessageOwned::ScmTimestampns(at) => Some(UNIX_EPOCH + Duration::from(at)),
             _ => None,
         });
         Ok((message.bytes, stamp.unwrap_or_else(SystemTime::now)))
