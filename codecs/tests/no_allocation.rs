@@ -3,12 +3,7 @@
 //! The counter sees Rust's allocations. libopus allocates in C, and by its documentation only when
 //! a state is created.
 
-#![allow(unsafe_code, reason = "a global allocator is an unsafe trait")]
-
 mod support;
-
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 
 use vox_codecs::codec::{PAYLOAD_BYTES_MAX, PCM_SAMPLES_MAX};
 use vox_codecs::dsp::comfort_noise::{ComfortNoise, NoiseEstimator};
@@ -18,48 +13,15 @@ use vox_codecs::dsp::resample::Resampler;
 use vox_codecs::dsp::stretch::{Eagerness, Stretcher};
 use vox_codecs::tones::{CallProgress, DtmfDetector, ToneGenerator, ToneSet};
 use vox_codecs::{CodecKind, Decoder, Encoder};
-
-struct Counting;
-
-thread_local! {
-    /// Of this thread only: the test harness allocates on its own.
-    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
-}
-
-// SAFETY: everything is passed on to the system's allocator unchanged; the counter is a constant
-// thread-local without a destructor, so that touching it does not allocate.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
-        // SAFETY: the caller keeps `alloc`'s contract.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the caller keeps `dealloc`'s contract, and all memory is the system's.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
-        // SAFETY: the caller keeps `realloc`'s contract, and all memory is the system's.
-        unsafe { System.realloc(pointer, layout, size) }
-    }
-}
+use vox_heap::touches;
 
 #[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-fn allocations(work: impl FnOnce()) -> usize {
-    let before = ALLOCATIONS.get();
-    work();
-    ALLOCATIONS.get() - before
-}
+static ALLOCATOR: vox_heap::Counting = vox_heap::Counting;
 
 #[test]
 fn the_counter_counts() {
-    let counted = allocations(|| drop(std::hint::black_box(vec![0u8; 100])));
-    assert_eq!(counted, 1);
+    let counted = touches(|| drop(std::hint::black_box(vec![0u8; 100])));
+    assert_eq!(counted, 2, "allocated and freed");
 }
 
 #[test]
@@ -68,7 +30,7 @@ fn encoding_decoding_and_concealing_allocate_nothing() {
         let voice = support::voice(kind.rate_hz(), 1.0);
         let (mut encoder, mut decoder) = (Encoder::new(kind), Decoder::new(kind));
         let (mut payload, mut pcm) = ([0; PAYLOAD_BYTES_MAX], [0; PCM_SAMPLES_MAX]);
-        let counted = allocations(|| {
+        let counted = touches(|| {
             for (index, frame) in voice.chunks_exact(kind.frame_samples()).enumerate() {
                 let written = encoder.encode(frame, &mut payload);
                 let packet = &payload[..written];
@@ -94,7 +56,7 @@ fn resampling_allocates_nothing() {
             let input = support::voice(from_hz, 0.2);
             let mut output = vec![0; input.len() * to_hz as usize / from_hz as usize + 1];
             let mut resampler = Resampler::new(from_hz, to_hz);
-            let counted = allocations(|| {
+            let counted = touches(|| {
                 resampler.process(&input, &mut output);
             });
             assert_eq!(counted, 0, "{from_hz}→{to_hz}");
@@ -114,7 +76,7 @@ fn concealment_stretching_noise_tones_and_detection_allocate_nothing() {
         let mut busy = ToneGenerator::progress(rate_hz, ToneSet::European, CallProgress::Busy);
         let mut detector = DtmfDetector::new(rate_hz);
         let (mut pcm, mut digits) = ([0; 2_000], 0);
-        let counted = allocations(|| {
+        let counted = touches(|| {
             for (index, frame) in voice.chunks_exact_mut(frame_samples).enumerate() {
                 if index % 5 == 4 {
                     concealer.conceal(frame)

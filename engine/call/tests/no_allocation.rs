@@ -2,8 +2,6 @@
 
 mod common;
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::time::Duration;
 
 use common::{Caller, LIMITS, Memory, ms, session};
@@ -14,55 +12,12 @@ use vox_call::{
     MediaTime, Output, Reason, Shard,
 };
 use vox_codecs::CodecKind;
+use vox_heap::{touched, watch};
 use vox_rtp::Ssrc;
 use vox_rtp::rtcp::CompoundWriter;
 
-/// Counts what this thread asks of the allocator while it is told to.
-struct Counting;
-
-thread_local! {
-    static WATCHED: Cell<bool> = const { Cell::new(false) };
-    static TOUCHED: Cell<u64> = const { Cell::new(0) };
-}
-
-fn touch() {
-    // `try_with`: the allocator is also used while a thread's locals are torn down.
-    let watched = WATCHED.try_with(Cell::get).unwrap_or(false);
-    if watched {
-        let _ = TOUCHED.try_with(|touched| touched.set(touched.get() + 1));
-    }
-}
-
-#[allow(unsafe_code, reason = "an allocator cannot be written without")]
-// SAFETY: every call is passed on to the system's allocator unchanged.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        touch();
-        // SAFETY: as promised to us by the caller.
-        unsafe { System.alloc(layout) }
-    }
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        touch();
-        // SAFETY: as promised to us by the caller.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        touch();
-        // SAFETY: as promised to us by the caller.
-        unsafe { System.realloc(pointer, layout, size) }
-    }
-}
-
 #[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-/// Runs `job` and counts.
-fn watch<T>(job: impl FnOnce() -> T) -> T {
-    WATCHED.set(true);
-    let result = job();
-    WATCHED.set(false);
-    result
-}
+static ALLOCATOR: vox_heap::Counting = vox_heap::Counting;
 
 /// A shard whose `handle` and `poll` are watched; what comes out is dropped unwatched, as a host
 /// does it elsewhere.
@@ -208,7 +163,7 @@ fn packets_ticks_and_reports_never_touch_the_allocator() {
                 assert_eq!(world.ended, 1, "{codec:?}");
                 assert!(world.sent >= 400, "{codec:?}: {} packets sent", world.sent);
                 world.memory.assert_all_back();
-                assert_eq!(TOUCHED.get(), 0, "{codec:?}, agent {n}, events {events:?}");
+                assert_eq!(touched(), 0, "{codec:?}, agent {n}, events {events:?}");
                 rows += 1;
             }
         }
@@ -260,7 +215,7 @@ fn nor_does_an_agent_elsewhere_while_its_caller_barges_in() {
         world.command(Command::Query { call });
         world.command(Command::Close { call, reason: Reason::CallerHungUp });
         assert!(line.is_closed() && line.played() > 0, "{codec:?}");
-        assert_eq!(TOUCHED.get(), 0, "{codec:?}, {rate_hz} Hz, neural {neural}");
+        assert_eq!(touched(), 0, "{codec:?}, {rate_hz} Hz, neural {neural}");
     }
 }
 
@@ -278,12 +233,12 @@ fn nor_does_a_table_through_which_many_calls_pass() {
             world.command(Command::Close { call: CallId(id), reason: Reason::CallerHungUp });
         }
     }
-    assert_eq!((world.ended, TOUCHED.get()), (4_500, 0));
+    assert_eq!((world.ended, touched()), (4_500, 0));
 }
 
 #[test]
 fn the_counter_counts() {
     let boxed = watch(|| Box::new(5));
     drop(boxed);
-    assert_eq!(TOUCHED.get(), 1);
+    assert_eq!(touched(), 1);
 }

@@ -2,11 +2,10 @@
 //! watches the packet's way and everything beside it.
 #![allow(unsafe_code, reason = "an allocator cannot be written without")]
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::hint::black_box;
 use std::time::Duration;
 
+use vox_heap::touches;
 use vox_rtp::event::{EventReceiver, EventSender, EventTiming, TelephoneEvent};
 use vox_rtp::rtcp::{
     Compound, CompoundWriter, NtpTime, Reception, ReportBlock, RtcpPacket, SenderInfo,
@@ -14,46 +13,19 @@ use vox_rtp::rtcp::{
 };
 use vox_rtp::{ClockRate, Datagram, RtpHeader, RtpPacket, RtpTime, SeqNo, Ssrc, classify};
 
-struct Counting;
-
-thread_local! {
-    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
-}
-
-// SAFETY: every call is handed on to the system's allocator unchanged; counting does not allocate,
-// because the thread-local is constant-initialised and needs no destructor.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
-        // SAFETY: the caller's contract is the system's.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
-        // SAFETY: the caller's contract is the system's.
-        unsafe { System.dealloc(ptr, layout) }
-    }
-}
-
 #[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-fn allocations(run: impl FnOnce()) -> u64 {
-    let before = ALLOCATIONS.get();
-    run();
-    ALLOCATIONS.get() - before
-}
+static ALLOCATOR: vox_heap::Counting = vox_heap::Counting;
 
 #[test]
 fn the_counter_counts() {
-    let made = allocations(|| drop(black_box(Box::new(7))));
-    assert_eq!(made, 1);
+    let made = touches(|| drop(black_box(Box::new(7))));
+    assert_eq!(made, 2, "allocated and freed");
 }
 
 #[test]
 fn rtp_is_written_and_read_without_allocation() {
     let mut slot = [0; 200];
-    let made = allocations(|| {
+    let made = touches(|| {
         for seq in 0..1_000_u16 {
             let header = RtpHeader {
                 marker: seq == 0,
@@ -80,7 +52,7 @@ fn rtp_is_written_and_read_without_allocation() {
 fn rtcp_is_written_and_read_without_allocation() {
     let mut reception = Reception::new(ClockRate::HZ_8000);
     let mut out = [0; 256];
-    let made = allocations(|| {
+    let made = touches(|| {
         for seq in 0..1_000_u16 {
             let at_us = u64::from(seq) * 20_000;
             reception.receive(SeqNo(seq), RtpTime(u32::from(seq) * 160), at_us);
@@ -124,7 +96,7 @@ fn walk(bytes: &[u8], now: NtpTime) {
 
 #[test]
 fn digits_are_sent_and_received_without_allocation() {
-    let made = allocations(|| {
+    let made = touches(|| {
         let mut receiver = EventReceiver::new(ClockRate::HZ_8000);
         for (n, digit) in "0123456789*#ABCD".chars().enumerate() {
             let start = RtpTime(n as u32 * 1_600);

@@ -1,7 +1,5 @@
 //! What a talking brain asks of the allocator: the turns of one call's session, with a real socket.
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -15,48 +13,14 @@ use vox_call::{
 };
 use vox_codecs::{CodecKind, Decoder, Encoder};
 use vox_contracts::{AgentProtocol, Object};
+use vox_heap::{touched, watch};
 
 use crate::agents::session::Session;
 use crate::agents::socket::Room;
 use crate::agents::*;
 
-/// Counts what this thread asks for while it is told to.
-struct Counting;
-
-thread_local! {
-    static WATCHED: Cell<bool> = const { Cell::new(false) };
-    static TOUCHED: Cell<u64> = const { Cell::new(0) };
-}
-
-fn touch() {
-    // `try_with`: the allocator is also used while a thread's locals are torn down.
-    if WATCHED.try_with(Cell::get).unwrap_or(false) {
-        let _ = TOUCHED.try_with(|touched| touched.set(touched.get() + 1));
-    }
-}
-
-#[allow(unsafe_code, reason = "an allocator cannot be written without")]
-// SAFETY: every call is passed on to the system's allocator unchanged.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        touch();
-        // SAFETY: as promised to us by the caller.
-        unsafe { System.alloc(layout) }
-    }
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        touch();
-        // SAFETY: as promised to us by the caller.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        touch();
-        // SAFETY: as promised to us by the caller.
-        unsafe { System.realloc(pointer, layout, size) }
-    }
-}
-
 #[global_allocator]
-static ALLOCATOR: Counting = Counting;
+static ALLOCATOR: vox_heap::Counting = vox_heap::Counting;
 
 #[test]
 fn a_vox_brain_that_hears_and_speaks_touches_the_allocator_for_no_frame() {
@@ -87,17 +51,18 @@ fn a_vox_brain_that_hears_and_speaks_touches_the_allocator_for_no_frame() {
 
     for frame in 1..=WARM_UP + FRAMES {
         world.tick();
-        WATCHED.set(frame > WARM_UP);
-        session.speak(&mut room);
-        // Until the brain has said it back.
-        while session.said_so_far() < frame * 160 {
-            session.ready(true);
-            assert!(session.listen(Instant::now(), &asked, &mut leaving, &mut room).is_none());
-            assert!(Instant::now() < deadline, "the brain says nothing");
-        }
-        WATCHED.set(false);
+        let mut turn = || {
+            session.speak(&mut room);
+            // Until the brain has said it back.
+            while session.said_so_far() < frame * 160 {
+                session.ready(true);
+                assert!(session.listen(Instant::now(), &asked, &mut leaving, &mut room).is_none());
+                assert!(Instant::now() < deadline, "the brain says nothing");
+            }
+        };
+        if frame > WARM_UP { watch(turn) } else { turn() }
     }
-    assert_eq!(TOUCHED.get(), 0, "in {FRAMES} frames each way");
+    assert_eq!(touched(), 0, "in {FRAMES} frames each way");
     assert!(matches!(asks.try_recv(), Ok(Asked { what: Ask::Note("agent_connected", _), .. })));
     drop(session);
     assert_eq!(brain.join().unwrap(), WARM_UP + FRAMES);
