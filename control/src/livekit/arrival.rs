@@ -1,10 +1,6 @@
 //! The one door for callers in rooms, whichever way we heard of them.
 
-use std::time::Duration;
-
-use livekit_api::services::room::RoomClient;
 use livekit_protocol::ParticipantInfo;
-use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use vox_contracts::Object;
 
@@ -15,7 +11,6 @@ use super::server::Dial;
 use super::token::Ticket;
 use super::{Livekit, call};
 use crate::calls::{CallDirection, CallFacts, Opening, Slot};
-use crate::config::LivekitConfig;
 
 /// A caller in a room who is to be answered.
 #[derive(Debug)]
@@ -103,7 +98,7 @@ impl Livekit {
     }
 
     async fn is_elsewhere(&self, arrival: &Arrival, claim: Option<&Claim>) -> bool {
-        let people = match self.people(&arrival.room).await {
+        let people = match self.0.server.people(&arrival.room).await {
             Ok(people) => people,
             Err(why) => {
                 // A server that does not say may still let us in.
@@ -123,14 +118,6 @@ impl Livekit {
         }
         false
     }
-
-    /// Who is in a room, which need not be there.
-    pub(super) async fn people(&self, room: &str) -> Result<Vec<ParticipantInfo>, String> {
-        match timeout(LOOK_LIMIT, self.0.rooms.list_participants(room)).await {
-            Ok(people) => people.map_err(|error| error.to_string()),
-            Err(_) => Err(format!("no answer in {} ms", LOOK_LIMIT.as_millis())),
-        }
-    }
 }
 
 /// What a telephone's participant tells about its call.
@@ -147,14 +134,3 @@ pub(super) fn facts(
     };
     CallFacts { dialed, caller, direction, stream_id: call_id, connected_event: Object::new() }
 }
-
-/// Asks the server about its rooms.
-pub(super) fn rooms(config: &LivekitConfig) -> RoomClient {
-    let secret = config.api_secret.expose();
-    RoomClient::with_api_key(&config.url, &config.api_key, secret)
-        .with_failover(false)
-        .with_request_timeout(LOOK_LIMIT)
-}
-
-/// A caller waits meanwhile.
-const LOOK_LIMIT: Duration = Duration::from_millis(1_000);

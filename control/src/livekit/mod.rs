@@ -39,7 +39,6 @@ mod worker;
 use std::sync::Arc;
 use std::time::Duration;
 
-use livekit_api::services::room::RoomClient;
 use tokio_util::task::TaskTracker;
 use vox_webrtc::Identity;
 
@@ -65,7 +64,6 @@ struct Inner {
     identity: Identity,
     /// Whose caller is being answered.
     claims: Claims,
-    rooms: RoomClient,
     server: Server,
     /// Calls, and what is left to do for those that ended.
     tasks: TaskTracker,
@@ -76,10 +74,10 @@ impl Livekit {
     /// Takes calls for `calls` from the rooms of one server.
     pub fn new(calls: Calls, config: LivekitConfig) -> anyhow::Result<Self> {
         let identity = Identity::new()?;
-        let (claims, rooms) = (Claims::default(), arrival::rooms(&config));
-        let (server, tasks) = (Server::new(&config), TaskTracker::new());
+        let (claims, tasks) = (Claims::default(), TaskTracker::new());
+        let server = Server::new(&config);
         let counts = Arc::default();
-        let inner = Inner { calls, config, identity, claims, rooms, server, tasks, counts };
+        let inner = Inner { calls, config, identity, claims, server, tasks, counts };
         Ok(Self(Arc::new(inner)))
     }
 

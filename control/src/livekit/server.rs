@@ -9,7 +9,7 @@ use livekit_api::services::room::CreateRoomOptions;
 use livekit_api::services::sip::{CreateSIPParticipantOptions, TransferSIPParticipantOptions};
 use livekit_api::services::{LiveKitApi, ServerError as ApiError, ServiceError};
 use livekit_protocol::participant_info::Kind;
-use livekit_protocol::{ParticipantInfo, SipOutboundConfig, SipTransport};
+use livekit_protocol::{ParticipantInfo, Room, SipOutboundConfig, SipTransport};
 use tokio::time::{sleep, timeout};
 
 use super::claims::is_ours;
@@ -55,7 +55,8 @@ impl Server {
     pub(super) fn new(config: &LivekitConfig) -> Self {
         let secret = config.api_secret.expose();
         let api = LiveKitApi::with_api_key(&config.url, &config.api_key, secret);
-        Self(api.with_request_timeout(REQUEST_LIMIT))
+        // One server, whose name is in the configuration: there is no other region to try.
+        Self(api.with_failover(false).with_request_timeout(REQUEST_LIMIT))
     }
 
     pub(super) async fn create_room(&self, room: &str) -> Result<(), ServerError> {
@@ -163,9 +164,16 @@ impl Server {
         sip.transfer_sip_participant(room, identity, to, options).await.map_err(ServerError::of)
     }
 
+    /// The rooms that there are.
+    pub(super) async fn rooms(&self) -> Result<Vec<Room>, ServerError> {
+        self.0.room().list_rooms(Vec::new()).await.map_err(ServerError::of)
+    }
+
     /// Who is in a room, which need not be there.
-    async fn people(&self, room: &str) -> Result<Vec<ParticipantInfo>, ServerError> {
-        match self.0.room().list_participants(room).await.map_err(ServerError::of) {
+    pub(super) async fn people(&self, room: &str) -> Result<Vec<ParticipantInfo>, ServerError> {
+        let people = timeout(LOOK_LIMIT, self.0.room().list_participants(room)).await;
+        let late = |_| ServerError::without("unreachable", "no answer in time");
+        match people.map_err(late)?.map_err(ServerError::of) {
             Err(error) if error.code == NOT_FOUND => Ok(Vec::new()),
             people => people,
         }
@@ -267,6 +275,8 @@ const WORDS: usize = 200;
 
 /// For what does not call anybody.
 const REQUEST_LIMIT: Duration = Duration::from_secs(5);
+/// Of a look into a room: a caller waits meanwhile.
+const LOOK_LIMIT: Duration = Duration::from_secs(1);
 /// A telephone may ring for so long (contract §1.3).
 pub(super) const RING_LIMIT: Duration = Duration::from_secs(45);
 /// For the server to say so, after that.

@@ -12,13 +12,14 @@ use std::time::Duration;
 use livekit_protocol::{ParticipantInfo, Room, participant_info};
 use time::OffsetDateTime;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep};
 
 use super::Livekit;
 use super::arrival::{Arrival, facts};
 use super::caller::Who;
 use super::claims::{Known, is_ours};
 use super::counts::count;
+use super::server::ServerError;
 use super::worker::random;
 use crate::calls::CallDirection;
 use crate::config::WatchConfig;
@@ -93,19 +94,17 @@ impl Watcher {
     }
 
     /// Looks at the rooms that are due, one after the other.
-    async fn round(&mut self) -> Result<(), String> {
-        let listed = self.livekit.0.rooms.list_rooms(Vec::new());
-        let rooms =
-            timeout(LIST_LIMIT, listed).await.map_err(|_| "no answer in time".to_owned())?;
-        let rooms = rooms.map_err(|error| error.to_string())?;
+    async fn round(&mut self) -> Result<(), ServerError> {
+        let livekit = self.livekit.clone();
         let prefix = &self.config.room_prefix;
-        let rooms = rooms.into_iter().filter(|room| room.name.starts_with(prefix));
-        let rooms: Vec<_> = rooms.take(ROOMS_MAX).collect();
+        let rooms = livekit.0.server.rooms().await?.into_iter();
+        let rooms = rooms.filter(|room| room.name.starts_with(prefix)).take(ROOMS_MAX);
+        let rooms: Vec<_> = rooms.collect();
         self.remember(&rooms);
         for room in self.due(rooms) {
-            let people = self.livekit.people(&room.name).await?;
+            let people = livekit.0.server.people(&room.name).await?;
             if let Some(waiting) = self.judge(room, &people) {
-                self.livekit.spawn(answer(self.livekit.clone(), waiting));
+                livekit.spawn(answer(livekit.clone(), waiting));
             }
         }
         Ok(())
@@ -170,7 +169,7 @@ async fn answer(livekit: Livekit, waiting: Waiting) {
     let load = slots.taken() as f64 / slots.capacity() as f64;
     // Whoever has more room is faster.
     sleep(STAGGER.mul_f64((load + random()) / 2.0)).await;
-    let Ok(people) = livekit.people(&room.name).await else { return };
+    let Ok(people) = livekit.0.server.people(&room.name).await else { return };
     let still = people.iter().any(|them| them.sid == caller.sid && is_ringing(them));
     if !still || people.iter().any(is_agent) {
         return;
@@ -231,8 +230,6 @@ const TRIES: u32 = 3;
 /// Rooms of one list that are considered, and looked at in one round.
 const ROOMS_MAX: usize = 8_192;
 const LOOKS_MAX: usize = 32;
-/// Of the list.
-const LIST_LIMIT: Duration = Duration::from_secs(3);
 /// From round to round while looking fails; the configured period, when that is longer.
 const BACKOFF_MAX: Duration = Duration::from_secs(15);
 const PERIOD_MIN: Duration = Duration::from_millis(500);
