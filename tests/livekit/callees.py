@@ -10,11 +10,12 @@ where in it what was heard began.
 import array
 import asyncio
 import json
-import os
 import sys
 import time
 
-from livekit import api, rtc
+from livekit import rtc
+
+from tokens import telephone
 
 RATE = 48_000
 # Of a sample that is no silence.
@@ -23,20 +24,6 @@ LOUD = 1_000
 
 def say(event, **facts):
     print(json.dumps({"event": event, "at": time.time(), **facts}), flush=True)
-
-
-def token(room, identity):
-    grants = api.VideoGrants(
-        room_join=True,
-        room=room,
-        can_publish=True,
-        can_subscribe=True,
-        can_publish_data=True,
-        can_update_own_metadata=True,
-    )
-    made = api.AccessToken(os.environ["LIVEKIT_API_KEY"], os.environ["LIVEKIT_API_SECRET"])
-    made = made.with_identity(identity).with_kind("sip").with_grants(grants)
-    return made.with_attributes({"sip.callStatus": "active", "sip.callID": room}).to_jwt()
 
 
 def began_ms(samples):
@@ -76,7 +63,9 @@ async def callee(url, room_name, identity):
         say("subscribed")
         room.hearing = asyncio.create_task(hear(track))
 
-    await room.connect(url, token(room_name, identity), rtc.RoomOptions(auto_subscribe=False))
+    attributes = {"sip.callStatus": "active", "sip.callID": room_name}
+    token = telephone(room_name, identity, attributes).to_jwt()
+    await room.connect(url, token, rtc.RoomOptions(auto_subscribe=False))
     source = rtc.AudioSource(RATE, 1)
     track = rtc.LocalAudioTrack.create_audio_track("phone", source)
     await room.local_participant.publish_track(track, rtc.TrackPublishOptions(dtx=False, red=False))

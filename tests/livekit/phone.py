@@ -13,12 +13,13 @@ import argparse
 import array
 import asyncio
 import json
-import os
 import time
 import uuid
 import wave
 
 from livekit import api, rtc
+
+from tokens import access, telephone
 
 RATE = 48_000
 FRAME = RATE // 50
@@ -39,23 +40,14 @@ def token(args):
         "sip.trunkID": "ST_1",
         "sip.ruleID": "SDR_1",
     }
-    grants = api.VideoGrants(
-        room_join=True,
-        room=args.room,
-        can_publish=True,
-        can_subscribe=True,
-        can_publish_data=True,
-        can_update_own_metadata=True,
-    )
-    made = api.AccessToken(os.environ["LIVEKIT_API_KEY"], os.environ["LIVEKIT_API_SECRET"])
-    made = made.with_identity(args.identity or f"sip_{args.number}").with_grants(grants)
+    identity = args.identity or f"sip_{args.number}"
     if args.visitor:
-        return made.with_name("Visitor").to_jwt()
+        return access(args.room, identity).with_name("Visitor").to_jwt()
+    made = telephone(args.room, identity, attributes).with_name(f"Phone {args.number}")
     if args.agent:
         dispatch = api.RoomAgentDispatch(agent_name=args.agent, metadata=args.metadata)
         made = made.with_room_config(api.RoomConfiguration(agents=[dispatch]))
-    made = made.with_name(f"Phone {args.number}").with_kind("sip")
-    return made.with_attributes(attributes).to_jwt()
+    return made.to_jwt()
 
 
 def samples(path):

@@ -23,7 +23,6 @@ import array
 import asyncio
 import json
 import logging
-import os
 import random
 import sys
 import time
@@ -31,6 +30,8 @@ import time
 import aiohttp
 import numpy as np
 from livekit import api, rtc
+
+from tokens import telephone
 
 RATE = 48_000
 FRAME = RATE // 100
@@ -65,10 +66,7 @@ def chirp_frames():
 def token(room):
     """A SIP participant's that rings."""
     attributes = {"sip.callStatus": "ringing", "sip.phoneNumber": NUMBER, "sip.ruleID": "SDR_1"}
-    grants = api.VideoGrants(room_join=True, room=room, can_update_own_metadata=True)
-    made = api.AccessToken(os.environ["LIVEKIT_API_KEY"], os.environ["LIVEKIT_API_SECRET"])
-    made = made.with_identity(f"sip_{NUMBER}").with_kind("sip").with_grants(grants)
-    return made.with_attributes(attributes).to_jwt()
+    return telephone(room, f"sip_{NUMBER}", attributes).to_jwt()
 
 
 class Phone:
