@@ -111,7 +111,9 @@ impl Server {
     pub fn api(&self, method: &str, body: &Value) -> Value {
         let token = token(json!({
             "sip": {"admin": true, "call": true},
-            "video": {"roomList": true, "roomCreate": true, "roomAdmin": true},
+            "video": {
+                "roomList": true, "roomCreate": true, "roomAdmin": true, "room": body["room"],
+            },
         }));
         let header = format!("Authorization: Bearer {token}\r\n");
         let path = format!("/twirp/livekit.{method}");

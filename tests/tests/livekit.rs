@@ -1,6 +1,6 @@
 //! Calls that wait in rooms of a real LiveKit server.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use vox_tests::livekit::{Server, has_network};
@@ -16,6 +16,8 @@ const NOWHERE: [(&str, &str); 4] = [
     ("LIVEKIT_API_SECRET", "a-secret-that-is-nowhere-in-the-result"),
     ("VOXCORE_SECRET", "between-services"),
 ];
+/// For a change to be heard of.
+const LIMIT: Duration = Duration::from_secs(5);
 const SECRET: &str = "X-VoxCore-Secret: between-services\r\n";
 
 #[test]
@@ -56,6 +58,28 @@ fn a_phone_in_a_room_is_answered_heard_and_recorded_and_its_hang_up_frees_the_sl
 }
 
 #[test]
+fn a_bot_that_is_muted_in_its_room_is_silent_until_it_may_speak_again() {
+    let _turn = one_at_a_time();
+    if !has_network("a_bot_that_is_muted_in_its_room_is_silent_until_it_may_speak_again") {
+        return;
+    }
+    let Some(server) = Server::start_with("room: {enable_remote_unmute: true}\n") else { return };
+    let worker = Worker::start("", &server.environment());
+    let Some(speech) = ears::speech(worker.directory(), 48_000, 12) else { return };
+    let mut phone = server.call("call-1", &speech, &[]);
+    assert_eq!(dispatch(&worker, SECRET, "tone").0, 200);
+    phone.wait_for("active");
+    assert!(packets_a_second(&worker) > 30.0, "the tone goes out");
+    mute(&server, "call-1", true);
+    wait_for("silence", LIMIT, || (packets_a_second(&worker) < 15.0).then_some(()));
+    mute(&server, "call-1", false);
+    wait_for("the tone again", LIMIT, || (packets_a_second(&worker) > 30.0).then_some(()));
+    phone.ended();
+    let result = worker.results(1, Duration::from_secs(5)).remove(0);
+    assert_eq!(result["disconnected_by"], "customer", "{result}");
+}
+
+#[test]
 fn a_dispatch_without_the_secret_or_without_livekit_starts_nothing() {
     let _turn = one_at_a_time();
     let worker = Worker::start("", &[("VOXCORE_SECRET", "between-services")]);
@@ -88,6 +112,25 @@ fn a_server_that_cannot_be_reached_is_named_in_the_result() {
     assert_eq!((&result["disconnected_by"], worker.calls()), (&json!("error"), 0));
     assert_eq!(result["events"][0]["event"], "room_lost", "{result}");
     assert!(!result.to_string().contains("nowhere-in-the-result"));
+}
+
+/// Datagrams that the worker sends: 50 a second of audio, and a few of ICE and RTCP.
+fn packets_a_second(worker: &Worker) -> f64 {
+    let sent = || worker.metric("vox_packets_sent_total").expect("a counter");
+    let (before, began) = (sent(), Instant::now());
+    std::thread::sleep(Duration::from_secs(1));
+    (sent() - before) / began.elapsed().as_secs_f64()
+}
+
+/// Has the server mute the bot's track in `room`, or let it speak again.
+fn mute(server: &Server, room: &str, muted: bool) {
+    let people = server.api("RoomService/ListParticipants", &json!({"room": room}));
+    let people = people["participants"].as_array().expect("a list");
+    let bot = people.iter().find(|them| them["kind"] == "AGENT").expect("the bot");
+    let body = json!({
+        "room": room, "identity": bot["identity"], "track_sid": bot["tracks"][0]["sid"], "muted": muted,
+    });
+    server.api("RoomService/MutePublishedTrack", &body);
 }
 
 fn dispatch(worker: &Worker, headers: &str, dialed: &str) -> (u16, String) {
