@@ -1,12 +1,11 @@
 //! The media engine's host: io_uring shards on pinned threads, ports, the recorder, and the
 //! [`Engine`] handle that control holds.
 //!
-//! This crate is the shell around `vox-call`: the only place with syscalls and `unsafe`. It never
-//! looks inside an RTP header.
+//! This crate is the shell around `vox-call`: sockets, files and threads, over the ring of `vox-ring`.
+//! It never looks inside an RTP header.
 //!
 //! Read in this order: `engine` (the handle, its commands and events) → `shard` (a shard's thread:
-//! one loop, one `io_uring_enter` for each wake-up) → `ring` (io_uring, packet memory, and all of
-//! the `unsafe`) → `ports` (RTP port pairs and their rest) → `recorder` (taps to WAV files) →
+//! one loop, one `io_uring_enter` for each wake-up) → `ports` (RTP port pairs and their rest) → `recorder` (taps to WAV files) →
 //! `start` (what must hold before, and words for what does not).
 //!
 //! What this crate does not do: signalling, HTTP, deciding who may call, uploading.
@@ -14,7 +13,6 @@
 mod engine;
 mod ports;
 mod recorder;
-mod ring;
 mod shard;
 mod start;
 

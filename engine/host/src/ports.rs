@@ -8,7 +8,7 @@ use std::ops::RangeInclusive;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::ring::sys;
+use vox_ring::sys;
 
 /// The sockets of one leg, bound to an even port and the odd one above it (RFC 3550 §11).
 #[derive(Debug)]

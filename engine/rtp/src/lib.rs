@@ -16,6 +16,7 @@
 //! - [`rtcp`]: SR, RR, SDES and BYE in and out, compound rules, reception statistics, jitter,
 //!   round-trip time (RFC 3550 §6 and §A).
 //! - [`event`]: telephone-event in both directions (RFC 4733).
+//! - [`memory`]: handles to the buffers that datagrams lie in.
 //!
 //! # What this crate does not do
 //!
@@ -63,6 +64,7 @@ extern crate std;
 mod classify;
 mod drop;
 pub mod event;
+pub mod memory;
 pub mod packet;
 pub mod rtcp;
 pub mod seq;

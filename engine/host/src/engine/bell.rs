@@ -3,7 +3,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::ring::sys::EventFd;
+use vox_ring::sys::EventFd;
 
 /// Rung by the shards for agents that live elsewhere: readable (level-triggered eventfd) when one
 /// or more of their lines have something new. Once for a slice at most, however many calls are in

@@ -4,10 +4,10 @@ use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 use vox_call::{Ending, Event, Outcome, Quality, Reason};
+use vox_ring::sys::EventFd;
 
 use super::EngineEvent;
 use super::link::Link;
-use crate::ring::sys::EventFd;
 
 /// The stream of events: readable (level-triggered eventfd) when there are some.
 #[derive(Debug)]

@@ -2,12 +2,11 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use vox_call::{Call, CallId, Command, Event, Reason};
+use vox_ring::sys::EventFd;
 
 use super::Refused;
 use crate::ports::{Released, SocketPair};
-use crate::ring::Bells;
-use crate::ring::sys::EventFd;
-use crate::shard::{Outbox, ShardCommand, ShardParts, Shared};
+use crate::shard::{Bells, Outbox, ShardCommand, ShardParts, Shared};
 
 /// Control's end of one shard.
 #[derive(Debug)]

@@ -10,6 +10,7 @@ use std::time::Instant;
 use vox_call::hearing::Vad;
 use vox_call::pipeline::{Agent, Prompt};
 use vox_call::{Call, CallId, CallSetup, Command, Digits, MediaSession, Negotiation, Peer, Reason};
+use vox_ring::sys::EventFd;
 
 mod bell;
 mod events;
@@ -19,9 +20,7 @@ mod stats;
 
 use crate::ports::{Ports, Released};
 use crate::recorder::{self, Recorder};
-use crate::ring::Bells;
-use crate::ring::sys::EventFd;
-use crate::shard::{self, ShardError, ShardParts};
+use crate::shard::{self, Bells, ShardError, ShardParts};
 use crate::start::{self, StartError};
 pub use bell::AgentsBell;
 pub use events::Events;

@@ -11,11 +11,11 @@ use std::time::{Duration, Instant};
 
 use vox_call::CallId;
 use vox_call::pipeline::{Tap, TapReader};
+use vox_ring::sys::EventFd;
 
 mod timeline;
 
 use crate::engine::{EngineEvent, RecordingOptions};
-use crate::ring::sys::EventFd;
 use timeline::Timeline;
 
 /// The recorder's handle.

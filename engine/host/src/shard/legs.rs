@@ -4,9 +4,9 @@ use std::os::fd::AsFd;
 use std::time::Instant;
 
 use vox_call::{Component, LegKey};
+use vox_ring::{Ring, SocketKey, sys};
 
 use crate::ports::{Released, SocketPair};
-use crate::ring::{Ring, Token, sys};
 
 /// The sockets of a shard's legs: row `slot * 2 + component` of the ring's file table.
 ///
@@ -92,7 +92,7 @@ impl Legs {
         match std::mem::replace(row, Row::Vacant) {
             Row::Listening(leg) if leg.key == key => {
                 for component in leg.in_flight() {
-                    ring.cancel(Token::Receive(key, component));
+                    ring.stop_receiving(socket(key, component));
                 }
                 *row = Row::Closing(leg, None);
                 self.close_when_done(key.slot, ring);
@@ -188,11 +188,11 @@ impl Leg {
     fn start(key: LegKey, sockets: SocketPair, ring: &mut Ring) -> Self {
         let mut leg = Self { key, sockets, receiving: [false; 2] };
         for component in [Component::Rtp, Component::Rtcp] {
-            let socket = match component {
+            let fd = match component {
                 Component::Rtp => leg.sockets.rtp.as_fd(),
                 Component::Rtcp => leg.sockets.rtcp.as_fd(),
             };
-            match ring.install(row(key, component), socket) {
+            match ring.install(socket(key, component).row, fd) {
                 Ok(()) => leg.arm(component, ring),
                 // The call stays deaf and ends by its own limits.
                 Err(error) => tracing::error!(?key, %error, "a socket cannot join the ring"),
@@ -205,7 +205,7 @@ impl Leg {
         let receiving = &mut self.receiving[component as usize];
         if !*receiving {
             *receiving = true;
-            ring.receive(row(self.key, component), Token::Receive(self.key, component));
+            ring.receive(socket(self.key, component));
         }
     }
 
@@ -218,14 +218,21 @@ impl Leg {
         // What is queued names the row, not the socket.
         ring.flush();
         for component in [Component::Rtp, Component::Rtcp] {
-            if let Err(error) = ring.uninstall(row(self.key, component)) {
+            if let Err(error) = ring.uninstall(socket(self.key, component).row) {
                 tracing::error!(key = ?self.key, %error, "a socket cannot leave the ring");
             }
         }
     }
 }
 
-/// A leg's row in the ring's file table.
-pub(crate) fn row(key: LegKey, component: Component) -> u32 {
-    u32::from(key.slot) * 2 + component as u32
+/// A leg's socket in the ring's file table.
+pub(crate) const fn socket(key: LegKey, component: Component) -> SocketKey {
+    SocketKey { row: key.slot as u32 * 2 + component as u32, generation: key.generation }
+}
+
+/// The inverse of [`socket`].
+pub(crate) const fn leg_of(socket: SocketKey) -> (LegKey, Component) {
+    let component = if socket.row.is_multiple_of(2) { Component::Rtp } else { Component::Rtcp };
+    let slot = (socket.row / 2) as u16;
+    (LegKey { slot, generation: socket.generation }, component)
 }

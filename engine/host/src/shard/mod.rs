@@ -9,19 +9,24 @@ use vox_call::{
     Call, CallId, Coming, Command, Component, Input, LegKey, MediaTime, Output, PacketMemory,
     TxSlot,
 };
+use vox_ring::sys::{self, EventFd};
+use vox_ring::{Completion, Received, Ring, RingError, SocketKey, Token, Wait};
 use vox_rtp::DropReason;
 
 use crate::ports::{Released, SocketPair};
-use crate::ring::sys::{self, EventFd};
-use crate::ring::{Bells, Completion, Received, Ring, RingError, Sizes, Token, Wait, Whom};
 
+mod bells;
 mod legs;
 mod outbox;
 mod shared;
+mod sizes;
 
+pub(crate) use bells::Bells;
+use bells::Whom;
 use legs::{After, Legs};
 pub(crate) use outbox::Outbox;
 pub(crate) use shared::{ShardStats, Shared};
+pub(crate) use sizes::MAX_CALLS;
 
 /// What control sends to a shard.
 #[derive(Debug)]
@@ -137,8 +142,9 @@ impl Worker {
         if let Some(core) = parts.core {
             sys::pin_to(core).map_err(|error| ShardError::Pin(core, error))?;
         }
-        let sizes = Sizes::for_calls(parts.capacity);
-        let ring = Ring::new(sizes, parts.wake.clone(), parts.bells).map_err(ShardError::Ring)?;
+        let sizes = sizes::sizes(parts.capacity);
+        let bells = parts.bells.by_whom();
+        let ring = Ring::new(sizes, parts.wake.clone(), bells).map_err(ShardError::Ring)?;
         Ok(Self {
             core: vox_call::Shard::new(parts.capacity),
             ring,
@@ -179,11 +185,11 @@ impl Worker {
     /// Tells those who wait for it what this wake-up has brought: once, however much it is.
     fn ring_bells(&mut self) {
         if self.outbox.take_fresh() {
-            self.ring.tell(Whom::Control);
+            self.ring.tell(Whom::Control as usize);
         }
         let fed = self.core.counters().agent_frames;
         if std::mem::replace(&mut self.agents_told, fed) != fed {
-            self.ring.tell(Whom::Agents);
+            self.ring.tell(Whom::Agents as usize);
         }
     }
 
@@ -196,7 +202,7 @@ impl Worker {
             self.fetch_ahead(&completions[at..]);
             let completion = completions[at];
             match completion.token {
-                Token::Receive(leg, component) => self.received(now, leg, component, &completion),
+                Token::Receive(socket) => self.received(now, socket, &completion),
                 Token::Send(..) => self.send_failed(completion.result),
                 Token::Wake => {
                     self.wake.clear();
@@ -228,15 +234,17 @@ impl Worker {
     }
 
     fn expect(&mut self, completion: &Completion, coming: Coming) {
-        if let Token::Receive(leg, _) = completion.token {
+        if let Token::Receive(socket) = completion.token {
+            let (leg, _) = legs::leg_of(socket);
             self.core.expect(leg, coming, self.ring.packets());
         }
     }
 
-    fn received(&mut self, now: MediaTime, leg: LegKey, component: Component, of: &Completion) {
+    fn received(&mut self, now: MediaTime, socket: SocketKey, of: &Completion) {
+        let (leg, component) = legs::leg_of(socket);
         if let Some(buffer) = of.buffer {
             match self.ring.received(buffer, of.result.max(0) as usize) {
-                Received::Whole(source, buf) => {
+                Received::Whole { source, buf, .. } => {
                     self.counts.received += 1;
                     self.handle(now, Input::Datagram { leg, component, source, buf });
                 }
@@ -336,8 +344,7 @@ impl Worker {
             self.counts.send_failed += 1;
             return;
         }
-        let token = Token::Send(leg, component);
-        if self.ring.send(legs::row(leg, component), slot, len, to, token) {
+        if self.ring.send(legs::socket(leg, component), slot, len, to) {
             self.counts.sent += 1;
         } else {
             self.counts.send_failed += 1;

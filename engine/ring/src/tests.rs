@@ -1,16 +1,20 @@
 use std::net::UdpSocket;
-use std::time::Instant;
-
-use vox_call::{Component, LegKey};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use super::*;
 
-const KEY: LegKey = LegKey { slot: 1, generation: 7 };
-const RECEIVE: Token = Token::Receive(KEY, Component::Rtp);
-const SEND: Token = Token::Send(KEY, Component::Rtp);
-const ROW: u32 = 2;
-const SIZES: Sizes =
-    Sizes { files: 8, submissions: 8, completions: 64, buffers: 8, provided: 4, slots: 16 };
+const KEY: SocketKey = SocketKey { row: 2, generation: 7 };
+const RECEIVE: Token = Token::Receive(KEY);
+const SEND: Token = Token::Send(KEY);
+const SIZES: Sizes = Sizes {
+    files: 8,
+    submissions: 8,
+    completions: 64,
+    buffers: 8,
+    provided: 4,
+    slots: 16,
+    stamps: false,
+};
 
 /// A ring with one socket in its table, and a peer of that socket.
 struct Bench {
@@ -18,20 +22,24 @@ struct Bench {
     ours: UdpSocket,
     peer: UdpSocket,
     wake: Arc<EventFd>,
-    bells: Bells,
+    bells: [Arc<EventFd>; 2],
 }
 
 impl Bench {
     fn new() -> Self {
+        Self::sized(SIZES)
+    }
+
+    fn sized(sizes: Sizes) -> Self {
         let wake = Arc::new(EventFd::new().unwrap());
         let bell = || Arc::new(EventFd::new().unwrap());
-        let bells = Bells { control: bell(), agents: bell() };
-        let mut ring = Ring::new(SIZES, wake.clone(), bells.clone()).unwrap();
+        let bells = [bell(), bell()];
+        let mut ring = Ring::new(sizes, wake.clone(), bells.to_vec()).unwrap();
         let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
         let ours = bound_by_number();
         ours.set_nonblocking(true).unwrap();
         peer.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-        ring.install(ROW, ours.as_fd()).unwrap();
+        ring.install(KEY.row, ours.as_fd()).unwrap();
         Self { ring, ours, peer, wake, bells }
     }
 
@@ -54,7 +62,7 @@ impl Bench {
     fn send(&mut self, bytes: &[u8], to: Option<SocketAddr>) {
         let slot = self.ring.packets().acquire().unwrap();
         self.ring.packets().slot(&slot)[..bytes.len()].copy_from_slice(bytes);
-        assert!(self.ring.send(ROW, slot, bytes.len() as u16, to, SEND));
+        assert!(self.ring.send(KEY, slot, bytes.len() as u16, to));
     }
 
     /// What the peer hears next.
@@ -79,14 +87,14 @@ fn bound_by_number() -> UdpSocket {
 #[test]
 fn a_datagram_is_received_with_its_source_and_read_in_place() {
     let mut bench = Bench::new();
-    bench.ring.receive(ROW, RECEIVE);
+    bench.ring.receive(KEY);
     // An empty datagram ends a multishot receive, though it is no error.
     for (bytes, more) in [(&b"first"[..], true), (&[7; 1_472], true), (b"", false)] {
         bench.peer_sends(bytes);
         let [completion] = bench.completions(1)[..] else { panic!("one") };
         assert_eq!((completion.token, completion.more), (RECEIVE, more));
         let received = bench.ring.received(completion.buffer.unwrap(), completion.result as usize);
-        let Received::Whole(source, buf) = received else { panic!("{received:?}") };
+        let Received::Whole { source, buf, stamp: None } = received else { panic!("{received:?}") };
         assert_eq!(source, bench.peer.local_addr().unwrap());
         assert_eq!(bench.ring.packets().received(&buf), bytes);
         bench.ring.packets().release(buf);
@@ -95,9 +103,37 @@ fn a_datagram_is_received_with_its_source_and_read_in_place() {
 }
 
 #[test]
+fn a_datagram_brings_the_time_of_its_arrival_where_that_is_asked_for() {
+    let mut bench = Bench::sized(Sizes { stamps: true, ..SIZES });
+    sys::stamp_arrivals(&bench.ours).unwrap();
+    bench.ring.receive(KEY);
+    let now = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    let deadline = Instant::now() + Duration::from_secs(10);
+    // The kernel begins to stamp a little after it was asked to; before that it gives the time of
+    // reading.
+    loop {
+        assert!(Instant::now() < deadline, "arrivals are not stamped");
+        let before = now();
+        bench.peer_sends(&[7; 1_400]);
+        let after = now();
+        let [completion] = bench.completions(1)[..] else { panic!("one") };
+        let received = bench.ring.received(completion.buffer.unwrap(), completion.result as usize);
+        let Received::Whole { source, buf, stamp: Some(stamp) } = received else {
+            panic!("{received:?}")
+        };
+        assert_eq!(source, bench.peer.local_addr().unwrap());
+        assert_eq!(bench.ring.packets().received(&buf), [7; 1_400]);
+        bench.ring.packets().release(buf);
+        if (before..=after).contains(&stamp) {
+            break;
+        }
+    }
+}
+
+#[test]
 fn a_datagram_larger_than_a_buffer_is_told_apart_and_its_buffer_given_back() {
     let mut bench = Bench::new();
-    bench.ring.receive(ROW, RECEIVE);
+    bench.ring.receive(KEY);
     bench.peer_sends(&[7; 1_557]);
     let [completion] = bench.completions(1)[..] else { panic!("one") };
     let received = bench.ring.received(completion.buffer.unwrap(), completion.result as usize);
@@ -108,7 +144,7 @@ fn a_datagram_larger_than_a_buffer_is_told_apart_and_its_buffer_given_back() {
 #[test]
 fn running_out_of_buffers_ends_the_receive_and_loses_nothing() {
     let mut bench = Bench::new();
-    bench.ring.receive(ROW, RECEIVE);
+    bench.ring.receive(KEY);
     for i in 0..6 {
         bench.peer_sends(&[i]);
     }
@@ -119,7 +155,7 @@ fn running_out_of_buffers_ends_the_receive_and_loses_nothing() {
     let mut held = vec![];
     let mut take = |bench: &mut Bench, completion: &Completion| {
         let buffer = completion.buffer.unwrap();
-        let Received::Whole(_, buf) = bench.ring.received(buffer, completion.result as usize)
+        let Received::Whole { buf, .. } = bench.ring.received(buffer, completion.result as usize)
         else {
             panic!()
         };
@@ -127,7 +163,7 @@ fn running_out_of_buffers_ends_the_receive_and_loses_nothing() {
         held.push(buf);
     };
     first[..4].iter().for_each(|completion| take(&mut bench, completion));
-    bench.ring.receive(ROW, RECEIVE);
+    bench.ring.receive(KEY);
     let second = bench.completions(2);
     second.iter().for_each(|completion| take(&mut bench, completion));
     assert_eq!(heard, [0, 1, 2, 3, 4, 5]);
@@ -176,8 +212,8 @@ fn a_connected_socket_sends_without_an_address_and_a_dissolved_one_does_not() {
 #[test]
 fn a_cancelled_receive_says_so_as_its_last_word() {
     let mut bench = Bench::new();
-    bench.ring.receive(ROW, RECEIVE);
-    bench.ring.cancel(RECEIVE);
+    bench.ring.receive(KEY);
+    bench.ring.stop_receiving(KEY);
     let [completion] = bench.completions(1)[..] else { panic!("one") };
     assert_eq!(completion.token, RECEIVE);
     assert_eq!((completion.result, completion.more), (-libc::ECANCELED, false));
@@ -186,7 +222,7 @@ fn a_cancelled_receive_says_so_as_its_last_word() {
 #[test]
 fn packets_do_not_cut_a_batch_short_but_are_there_at_its_end() {
     let mut bench = Bench::new();
-    bench.ring.receive(ROW, RECEIVE);
+    bench.ring.receive(KEY);
     bench.ring.enter(Wait::No).unwrap();
     bench.peer_sends(b"early");
     let start = Instant::now();
@@ -209,18 +245,14 @@ fn the_bell_wakes_a_ring_that_waits_for_anything() {
 
 #[test]
 fn ringing_a_bell_is_part_of_the_submission() {
-    for whom in [Whom::Control, Whom::Agents] {
+    for (bell, other) in [(0, 1), (1, 0)] {
         let mut bench = Bench::new();
-        bench.ring.tell(whom);
+        bench.ring.tell(bell);
         bench.ring.enter(Wait::No).unwrap();
-        let Bells { control, agents } = &bench.bells;
-        let (rung, other) = match whom {
-            Whom::Control => (control, agents),
-            Whom::Agents => (agents, control),
-        };
         let mut count = [0; 8];
-        read_count(rung, &mut count);
-        assert_eq!((u64::from_ne_bytes(count), other.wait(Duration::ZERO)), (1, false));
+        read_count(&bench.bells[bell], &mut count);
+        let other = bench.bells[other].wait(Duration::ZERO);
+        assert_eq!((u64::from_ne_bytes(count), other), (1, false));
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 /// Starts to bring everything of `soon` into the cache, without waiting for it. Nothing where there
 /// is no instruction for it.
 #[inline]
-pub(crate) fn prefetch<T: ?Sized>(soon: &T) {
+pub fn prefetch<T: ?Sized>(soon: &T) {
     #[cfg(target_arch = "x86_64")]
     {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
@@ -86,14 +86,14 @@ impl RawAddr {
 }
 
 /// Connects a datagram socket to `peer`, or dissolves its connection.
-pub(crate) fn connect(socket: &UdpSocket, peer: Option<SocketAddr>) -> io::Result<()> {
+pub fn connect(socket: &UdpSocket, peer: Option<SocketAddr>) -> io::Result<()> {
     let addr = peer.map_or_else(RawAddr::empty, RawAddr::new);
     // SAFETY: the pointer and length describe `addr`, which lives across the call.
     check(unsafe { libc::connect(socket.as_raw_fd(), addr.as_ptr(), addr.len()) }).map(drop)
 }
 
 /// Marks what the socket sends as expedited forwarding (RFC 3246) and bounds its queues.
-pub(crate) fn prepare_media_socket(socket: &UdpSocket, queue_bytes: i32) -> io::Result<()> {
+pub fn prepare_media_socket(socket: &UdpSocket, queue_bytes: i32) -> io::Result<()> {
     const EXPEDITED: i32 = 0xb8;
     let ipv4 = socket.local_addr()?.is_ipv4();
     let (level, name) = if ipv4 {
@@ -106,13 +106,27 @@ pub(crate) fn prepare_media_socket(socket: &UdpSocket, queue_bytes: i32) -> io::
     set_option(socket, libc::SOL_SOCKET, libc::SO_SNDBUF, queue_bytes)
 }
 
+/// Has the kernel note when each datagram arrives, for a ring with
+/// [`stamps`](crate::Sizes::stamps).
+pub fn stamp_arrivals(socket: &UdpSocket) -> io::Result<()> {
+    set_option(socket, libc::SOL_SOCKET, libc::SO_TIMESTAMPNS, 1)
+}
+
+/// The processor time of the calling thread so far, user and kernel.
+pub fn thread_cpu_time() -> io::Result<Duration> {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the pointer is to a `timespec` that lives across the call.
+    check(unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) })?;
+    Ok(Duration::new(time.tv_sec as u64, time.tv_nsec as u32))
+}
+
 /// A kernel counter that can be waited for.
 #[derive(Debug)]
-pub(crate) struct EventFd(File);
+pub struct EventFd(File);
 
 impl EventFd {
     /// Non-blocking and closed on exec.
-    pub(crate) fn new() -> io::Result<Self> {
+    pub fn new() -> io::Result<Self> {
         // SAFETY: no pointers.
         let fd = check(unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) })?;
         // SAFETY: `fd` was just opened and belongs to nobody else.
@@ -120,13 +134,13 @@ impl EventFd {
     }
 
     /// Makes it readable.
-    pub(crate) fn ring(&self) {
+    pub fn ring(&self) {
         // Fails only when the counter is at its maximum: it is readable then anyway.
         let _ = (&self.0).write(&1u64.to_ne_bytes());
     }
 
     /// Waits until it is readable, at most for `timeout`; whether it is.
-    pub(crate) fn wait(&self, timeout: Duration) -> bool {
+    pub fn wait(&self, timeout: Duration) -> bool {
         let mut poll = libc::pollfd { fd: self.0.as_raw_fd(), events: libc::POLLIN, revents: 0 };
         let timeout_ms = timeout.as_millis().min(i32::MAX as u128) as i32;
         // SAFETY: one descriptor, which lives across the call.
@@ -134,7 +148,7 @@ impl EventFd {
     }
 
     /// Makes it unreadable.
-    pub(crate) fn clear(&self) {
+    pub fn clear(&self) {
         // Fails only when it is unreadable already.
         let _ = (&self.0).read(&mut [0; 8]);
     }
@@ -147,7 +161,7 @@ impl AsFd for EventFd {
 }
 
 /// The cores this thread may run on, ascending.
-pub(crate) fn allowed_cores() -> io::Result<Vec<usize>> {
+pub fn allowed_cores() -> io::Result<Vec<usize>> {
     // SAFETY: all-zero is the empty set.
     let mut set: libc::cpu_set_t = unsafe { std::mem::zeroed() };
     // SAFETY: pointer and size describe `set`.
@@ -158,7 +172,7 @@ pub(crate) fn allowed_cores() -> io::Result<Vec<usize>> {
 }
 
 /// Lets this thread run on `core` only.
-pub(crate) fn pin_to(core: usize) -> io::Result<()> {
+pub fn pin_to(core: usize) -> io::Result<()> {
     if core >= libc::CPU_SETSIZE as usize {
         return Err(io::Error::from_raw_os_error(libc::EINVAL));
     }
@@ -172,25 +186,25 @@ pub(crate) fn pin_to(core: usize) -> io::Result<()> {
 
 /// A resource limit of this process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Limit {
+pub struct Limit {
     /// In force.
-    pub(crate) soft: u64,
+    pub soft: u64,
     /// How far it may be raised.
-    pub(crate) hard: u64,
+    pub hard: u64,
 }
 
 /// Descriptors this process may have open.
-pub(crate) fn open_files_limit() -> io::Result<Limit> {
+pub fn open_files_limit() -> io::Result<Limit> {
     read_limit(libc::RLIMIT_NOFILE)
 }
 
 /// Bytes this process may lock in memory.
-pub(crate) fn locked_memory_limit() -> io::Result<Limit> {
+pub fn locked_memory_limit() -> io::Result<Limit> {
     read_limit(libc::RLIMIT_MEMLOCK)
 }
 
 /// Sets the soft limit of open descriptors.
-pub(crate) fn set_open_files_limit(limit: Limit) -> io::Result<()> {
+pub fn set_open_files_limit(limit: Limit) -> io::Result<()> {
     let raw = libc::rlimit { rlim_cur: limit.soft, rlim_max: limit.hard };
     // SAFETY: `raw` lives across the call.
     check(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const raw) }).map(drop)

@@ -2,10 +2,10 @@ use std::io;
 use std::sync::atomic::{AtomicU16, Ordering};
 
 use io_uring::types::BufRingEntry;
-use vox_call::RxBuf;
+use vox_rtp::memory::RxBuf;
 
-use super::mapping::Mapping;
-use super::sys;
+use crate::mapping::Mapping;
+use crate::sys;
 
 /// Where datagrams are received: buffers of [`STRIDE`](Self::STRIDE) bytes, each of them with the
 /// kernel, held (by the host or a jitter buffer), or free.
@@ -57,12 +57,12 @@ impl ReceiveMemory {
     }
 
     /// Address and entries of the provided-buffer ring, for its registration.
-    pub(super) fn registration(&self) -> (u64, u16) {
+    pub(crate) fn registration(&self) -> (u64, u16) {
         (self.ring.as_ptr() as u64, self.provided_max)
     }
 
     /// Takes over a buffer that a completion names; `None` when the kernel did not have it.
-    pub(super) fn take(&mut self, index: u16) -> Option<&[u8]> {
+    pub(crate) fn take(&mut self, index: u16) -> Option<&[u8]> {
         let owner = self.owners.get_mut(usize::from(index))?;
         if *owner != Owner::Kernel {
             return None;
@@ -101,7 +101,7 @@ impl ReceiveMemory {
     }
 
     /// Has the bytes of a datagram brought into the cache.
-    pub(super) fn expect(&self, buf: &RxBuf) {
+    pub(crate) fn expect(&self, buf: &RxBuf) {
         let (offset, len) = (usize::from(buf.offset), usize::from(buf.len));
         let held = self.owners.get(usize::from(buf.index)) == Some(&Owner::Held);
         if held && offset + len <= Self::STRIDE {
@@ -122,7 +122,7 @@ impl ReceiveMemory {
     }
 
     /// Fills the kernel's ring from the stack; visible to the kernel when this returns.
-    pub(super) fn provide(&mut self) {
+    pub(crate) fn provide(&mut self) {
         let before = self.tail;
         while self.provided < self.provided_max {
             let Some(index) = self.free.pop() else { break };

@@ -1,6 +1,6 @@
-use vox_call::TxSlot;
+use vox_rtp::memory::TxSlot;
 
-use super::sys::RawAddr;
+use crate::sys::RawAddr;
 
 /// Where outgoing packets are encoded: slots of [`STRIDE`](Self::STRIDE) bytes, each of them free,
 /// acquired, or queued for the kernel. Queued slots are free again after the next submission,
@@ -22,12 +22,12 @@ enum Owner {
 }
 
 /// What the kernel is told about one datagram; the pointers live until [`SendMemory::reclaim`].
-pub(super) struct Queued {
-    pub(super) bytes: *const u8,
-    pub(super) len: u32,
+pub(crate) struct Queued {
+    pub(crate) bytes: *const u8,
+    pub(crate) len: u32,
     /// Null without a destination.
-    pub(super) addr: *const libc::sockaddr,
-    pub(super) addr_len: libc::socklen_t,
+    pub(crate) addr: *const libc::sockaddr,
+    pub(crate) addr_len: libc::socklen_t,
 }
 
 impl SendMemory {
@@ -64,7 +64,7 @@ impl SendMemory {
     }
 
     /// Prepares the first `len` bytes of an acquired slot for the kernel.
-    pub(super) fn queue(&mut self, slot: TxSlot, len: u16, to: Option<RawAddr>) -> Queued {
+    pub(crate) fn queue(&mut self, slot: TxSlot, len: u16, to: Option<RawAddr>) -> Queued {
         let index = usize::from(slot.0);
         debug_assert_eq!(self.owners[index], Owner::Acquired);
         self.owners[index] = Owner::Queued;
@@ -81,7 +81,7 @@ impl SendMemory {
     }
 
     /// The kernel is done with everything that was queued.
-    pub(super) fn reclaim(&mut self) {
+    pub(crate) fn reclaim(&mut self) {
         while let Some(index) = self.queued.pop() {
             self.move_from(Owner::Queued, index);
         }

@@ -1,10 +1,3 @@
-//! One io_uring and the packet memory it works on: the only `unsafe` of the engine.
-//!
-//! The ring is made with `SINGLE_ISSUER` and `DEFER_TASKRUN`: completions, and with them every
-//! write of the kernel to packet memory, happen only inside `io_uring_enter` called by the thread
-//! that owns the [`Ring`]. Between two enters memory is therefore ours, whatever is in flight.
-#![allow(unsafe_code, reason = "the kernel's interfaces are raw; each block says why it is sound")]
-
 use std::collections::VecDeque;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -14,55 +7,60 @@ use std::time::Duration;
 
 use io_uring::squeue::{Entry, Flags};
 use io_uring::{EnterFlags, IoUring, cqueue, opcode, types};
-use vox_call::{PacketMemory, RxBuf, TxSlot};
+use vox_rtp::memory::{PacketMemory, RxBuf, TxSlot};
 
-pub(crate) mod sys;
+use crate::cause::{RingError, Step};
+use crate::receive::ReceiveMemory;
+use crate::send::SendMemory;
+use crate::sys::{self, EventFd, RawAddr};
+use crate::token::{SocketKey, Token};
 
-mod mapping;
-mod receive;
-mod send;
-mod sizes;
-mod token;
-
-use receive::ReceiveMemory;
-use send::SendMemory;
-pub(crate) use sizes::{MAX_CALLS, Sizes};
-use sys::{EventFd, RawAddr};
-pub(crate) use token::Token;
-
-/// Why a ring could not be made: what was tried, and what the kernel said.
-#[derive(Debug)]
-pub(crate) struct RingError {
-    pub(crate) step: Step,
-    pub(crate) error: io::Error,
-}
-
-/// Steps of making a ring.
+/// How large a ring is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Step {
-    Setup,
-    FileTable,
-    PacketMemory,
-    BufferRing,
+pub struct Sizes {
+    /// Rows of the registered file table.
+    pub files: u32,
+    /// Entries of the submission queue.
+    pub submissions: u32,
+    /// Entries of the completion queue.
+    pub completions: u32,
+    /// Receive buffers in all.
+    pub buffers: u16,
+    /// Receive buffers with the kernel at a time; a power of two, at most 32,768.
+    pub provided: u16,
+    /// Send slots.
+    pub slots: u16,
+    /// Whether datagrams bring the kernel's time of their arrival along. Their sockets must ask for
+    /// it, too: [`sys::stamp_arrivals`].
+    pub stamps: bool,
 }
 
 /// Something the kernel finished.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Completion {
-    pub(crate) token: Token,
+pub struct Completion {
+    /// What it is about.
+    pub token: Token,
     /// Bytes, or a negative `errno`.
-    pub(crate) result: i32,
+    pub result: i32,
     /// The receive buffer that was used.
-    pub(crate) buffer: Option<u16>,
+    pub buffer: Option<u16>,
     /// The operation goes on: this is not its last completion.
-    pub(crate) more: bool,
+    pub more: bool,
 }
 
 /// A datagram in its buffer.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Received {
+pub enum Received {
     /// It is whole; the buffer must be released.
-    Whole(SocketAddr, RxBuf),
+    Whole {
+        /// Who sent it.
+        source: SocketAddr,
+        /// Where it lies.
+        buf: RxBuf,
+        /// When the kernel had it, if the ring and the socket ask for that: on the system's clock
+        /// (since 1970), which may step.
+        stamp: Option<Duration>,
+    },
     /// It was larger than a buffer; released already.
     TooLarge,
     /// The kernel named a buffer or an address that makes no sense; released already.
@@ -71,7 +69,7 @@ pub(crate) enum Received {
 
 /// How long to wait for completions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Wait {
+pub enum Wait {
     /// Not at all.
     No,
     /// For this long. Packets do not cut it short unless every provided buffer could be used.
@@ -80,25 +78,9 @@ pub(crate) enum Wait {
     ForAnything,
 }
 
-/// Eventfds that a shard rings.
-#[derive(Debug, Clone)]
-pub(crate) struct Bells {
-    /// There are events.
-    pub(crate) control: Arc<EventFd>,
-    /// There is something new for agents that live elsewhere.
-    pub(crate) agents: Arc<EventFd>,
-}
-
-/// Who is told that there is something to see.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Whom {
-    Control,
-    Agents,
-}
-
 /// A ring, its packet memory, and what is queued for the next submission. Fields are dropped in
 /// this order: the ring goes before the memory it works on.
-pub(crate) struct Ring {
+pub struct Ring {
     uring: IoUring,
     packets: Packets,
     /// Lengths of the parts of a received buffer; read by the kernel whenever a receive is armed.
@@ -106,16 +88,20 @@ pub(crate) struct Ring {
     /// Operations that found the submission queue full and must not be lost.
     deferred: VecDeque<Entry>,
     wake: Arc<EventFd>,
-    bells: Bells,
+    bells: Vec<Arc<EventFd>>,
     bell_count: Box<u64>,
     /// Completions that cut a batch's wait short: all that the provided buffers allow.
     batch_wait: usize,
 }
 
 impl Ring {
-    /// `wake` is read by [`arm_wake`](Self::arm_wake), `bells` are rung by
+    /// `wake` is watched by [`arm_wake`](Self::arm_wake), `bells` are rung by
     /// [`tell`](Self::tell). Must be called on the thread that uses the ring.
-    pub(crate) fn new(sizes: Sizes, wake: Arc<EventFd>, bells: Bells) -> Result<Self, RingError> {
+    pub fn new(
+        sizes: Sizes,
+        wake: Arc<EventFd>,
+        bells: Vec<Arc<EventFd>>,
+    ) -> Result<Self, RingError> {
         let at = |step| move |error| RingError { step, error };
         let uring = setup(sizes.submissions, sizes.completions).map_err(at(Step::Setup))?;
         uring.submitter().register_files_sparse(sizes.files).map_err(at(Step::FileTable))?;
@@ -129,6 +115,7 @@ impl Ring {
         // SAFETY: all-zero is an empty header: no name, no control data, no buffers.
         let mut shape: Box<libc::msghdr> = Box::new(unsafe { std::mem::zeroed() });
         shape.msg_namelen = NAME_LEN as u32;
+        shape.msg_controllen = if sizes.stamps { STAMP_SPACE } else { 0 };
         let mut ring = Self {
             uring,
             packets: Packets { receive, send: SendMemory::new(sizes.slots) },
@@ -143,33 +130,33 @@ impl Ring {
         Ok(ring)
     }
 
-    /// The packet memory, to be lent to the core.
-    pub(crate) fn packets(&mut self) -> &mut Packets {
+    /// The packet memory.
+    pub fn packets(&mut self) -> &mut Packets {
         &mut self.packets
     }
 
     /// Puts a socket into a row of the file table. Not a batched operation: once a call.
-    pub(crate) fn install(&mut self, row: u32, socket: BorrowedFd<'_>) -> io::Result<()> {
+    pub fn install(&mut self, row: u32, socket: BorrowedFd<'_>) -> io::Result<()> {
         self.uring.submitter().register_files_update(row, &[socket.as_raw_fd()]).map(drop)
     }
 
     /// Empties a row of the file table.
-    pub(crate) fn uninstall(&mut self, row: u32) -> io::Result<()> {
+    pub fn uninstall(&mut self, row: u32) -> io::Result<()> {
         self.uring.submitter().register_files_update(row, &[-1]).map(drop)
     }
 
-    /// Receives on a row until its last completion (one without `more`).
-    pub(crate) fn receive(&mut self, row: u32, token: Token) {
+    /// Receives on a socket until its last completion (one without `more`).
+    pub fn receive(&mut self, socket: SocketKey) {
         let shape: *const libc::msghdr = &raw const *self.shape;
-        let entry = opcode::RecvMsgMulti::new(types::Fixed(row), shape, GROUP)
+        let entry = opcode::RecvMsgMulti::new(types::Fixed(socket.row), shape, GROUP)
             .build()
-            .user_data(token.pack());
+            .user_data(Token::Receive(socket).pack());
         self.push_surely(entry);
     }
 
-    /// Ends the operation that `token` was given to.
-    pub(crate) fn cancel(&mut self, token: Token) {
-        let entry = opcode::AsyncCancel::new(token.pack())
+    /// Ends the receive of a socket, which says so in its last completion.
+    pub fn stop_receiving(&mut self, socket: SocketKey) {
+        let entry = opcode::AsyncCancel::new(Token::Receive(socket).pack())
             .build()
             .flags(Flags::SKIP_SUCCESS)
             .user_data(Token::Quiet.pack());
@@ -177,44 +164,43 @@ impl Ring {
     }
 
     /// Queues a datagram; `false` when there is no room, and nothing will be sent.
-    pub(crate) fn send(
+    pub fn send(
         &mut self,
-        row: u32,
+        socket: SocketKey,
         slot: TxSlot,
         len: u16,
         to: Option<SocketAddr>,
-        token: Token,
     ) -> bool {
         if !self.has_room() {
             self.packets.send.discard(slot);
             return false;
         }
         let queued = self.packets.send.queue(slot, len, to.map(RawAddr::new));
-        let entry = opcode::Send::new(types::Fixed(row), queued.bytes, queued.len)
+        let entry = opcode::Send::new(types::Fixed(socket.row), queued.bytes, queued.len)
             .flags(libc::MSG_DONTWAIT)
             .dest_addr(queued.addr)
             .dest_addr_len(queued.addr_len)
             .build()
             .flags(Flags::SKIP_SUCCESS)
-            .user_data(token.pack());
+            .user_data(Token::Send(socket).pack());
         self.push(&entry)
     }
 
-    /// Completes with [`Token::Wake`] once control rings. The eventfd stays readable.
-    pub(crate) fn arm_wake(&mut self) {
+    /// Completes with [`Token::Wake`] once somebody rings. The eventfd stays readable.
+    pub fn arm_wake(&mut self) {
         let fd = types::Fd(self.wake.as_fd().as_raw_fd());
         let entry =
             opcode::PollAdd::new(fd, libc::POLLIN as u32).build().user_data(Token::Wake.pack());
         self.push_surely(entry);
     }
 
-    /// Rings for those who wait for what the shard has done, as part of the next submission.
-    pub(crate) fn tell(&mut self, whom: Whom) {
-        let bell = match whom {
-            Whom::Control => &self.bells.control,
-            Whom::Agents => &self.bells.agents,
-        };
-        let fd = types::Fd(bell.as_fd().as_raw_fd());
+    /// Rings one of the bells that the ring was made with, as part of the next submission.
+    ///
+    /// # Panics
+    ///
+    /// When there is no such bell.
+    pub fn tell(&mut self, bell: usize) {
+        let fd = types::Fd(self.bells[bell].as_fd().as_raw_fd());
         let count = (&raw const *self.bell_count).cast::<u8>();
         let entry = opcode::Write::new(fd, count, 8)
             .build()
@@ -225,7 +211,7 @@ impl Ring {
 
     /// Submits what is queued, ahead of the wake-up's [`enter`](Self::enter). Not a batched
     /// operation: once a call.
-    pub(crate) fn flush(&mut self) {
+    pub fn flush(&mut self) {
         while self.push_deferred() {}
         // What fails stays queued.
         let _ = self.uring.submitter().submit();
@@ -234,7 +220,7 @@ impl Ring {
 
     /// Submits what is queued, gives the kernel fresh buffers, and waits. The one system call of a
     /// wake-up. An interrupted or timed-out wait is no error.
-    pub(crate) fn enter(&mut self, wait: Wait) -> io::Result<()> {
+    pub fn enter(&mut self, wait: Wait) -> io::Result<()> {
         self.packets.receive.provide();
         while self.push_deferred() {}
         let (want, timeout) = match wait {
@@ -264,7 +250,7 @@ impl Ring {
     }
 
     /// Appends everything that is complete to `out`.
-    pub(crate) fn completions(&mut self, out: &mut Vec<Completion>) {
+    pub fn completions(&mut self, out: &mut Vec<Completion>) {
         out.extend(self.uring.completion().map(|entry| Completion {
             token: Token::unpack(entry.user_data()),
             result: entry.result(),
@@ -274,21 +260,22 @@ impl Ring {
     }
 
     /// Takes over the buffer of a completed receive and finds the datagram in it.
-    pub(crate) fn received(&mut self, buffer: u16, filled: usize) -> Received {
+    pub fn received(&mut self, buffer: u16, filled: usize) -> Received {
         let Some(bytes) = self.packets.receive.take(buffer) else { return Received::Unusable };
         let filled = &bytes[..filled.min(ReceiveMemory::STRIDE)];
         let found = match types::RecvMsgOut::parse(filled, &self.shape) {
             Ok(out) if out.is_payload_truncated() => Received::TooLarge,
             Ok(out) => match parse_name(out.name_data()) {
                 Some(source) => {
-                    let len = out.payload_data().len() as u16;
-                    Received::Whole(source, RxBuf { index: buffer, offset: HEADER_LEN as u16, len })
+                    let offset = (HEADER_LEN + self.shape.msg_controllen) as u16;
+                    let buf = RxBuf { index: buffer, offset, len: out.payload_data().len() as u16 };
+                    Received::Whole { source, buf, stamp: parse_stamp(out.control_data()) }
                 }
                 None => Received::Unusable,
             },
             Err(()) => Received::Unusable,
         };
-        if !matches!(found, Received::Whole(..)) {
+        if !matches!(found, Received::Whole { .. }) {
             self.packets.receive.release(buffer);
         }
         found
@@ -337,21 +324,21 @@ impl Ring {
     }
 }
 
-/// Receive and send memory of one ring, as the core sees them.
-pub(crate) struct Packets {
+/// Receive and send memory of one ring, as those see it who look inside packets.
+pub struct Packets {
     receive: ReceiveMemory,
     send: SendMemory,
 }
 
 impl Packets {
     /// Whether a receive that is armed now finds a buffer.
-    pub(crate) fn can_receive(&mut self) -> bool {
+    pub fn can_receive(&mut self) -> bool {
         self.receive.provide();
         self.receive.provided() > 0
     }
 
     /// Receive buffers that hold a packet.
-    pub(crate) fn held(&self) -> usize {
+    pub fn held(&self) -> usize {
         self.receive.held()
     }
 }
@@ -383,8 +370,8 @@ impl PacketMemory for Packets {
     }
 }
 
-/// Makes the smallest ring of the kind the engine needs and drops it: whether the kernel lets us.
-pub(crate) fn probe() -> Result<(), RingError> {
+/// Makes the smallest ring of this kind and drops it: whether the kernel lets us.
+pub fn probe() -> Result<(), RingError> {
     setup(8, 16).map(drop).map_err(|error| RingError { step: Step::Setup, error })
 }
 
@@ -409,12 +396,29 @@ fn parse_name(name: &[u8]) -> Option<SocketAddr> {
     Some(SocketAddr::new(ip, port))
 }
 
+/// The time of arrival in the control data of a received datagram (`SCM_TIMESTAMPNS`), the only
+/// control message that is asked for.
+fn parse_stamp(control: &[u8]) -> Option<Duration> {
+    const { assert!(libc::SCM_TIMESTAMPNS == libc::SO_TIMESTAMPNS) };
+    let level = i32::from_ne_bytes(*control.get(8..)?.first_chunk()?);
+    let kind = i32::from_ne_bytes(*control.get(12..)?.first_chunk()?);
+    let seconds = i64::from_ne_bytes(*control.get(16..)?.first_chunk()?);
+    let nanoseconds = i64::from_ne_bytes(*control.get(24..)?.first_chunk()?);
+    let is_stamp = level == libc::SOL_SOCKET && kind == libc::SCM_TIMESTAMPNS;
+    (is_stamp && (0..1_000_000_000).contains(&nanoseconds))
+        .then(|| Duration::new(u64::try_from(seconds).unwrap_or(0), nanoseconds as u32))
+}
+
 /// Room for a source address of either family.
 const NAME_LEN: usize = size_of::<libc::sockaddr_in6>();
 /// Four 32-bit lengths and flags, then the name; the datagram follows.
 const HEADER_LEN: usize = 16 + NAME_LEN;
+/// A control message of one `timespec`: length, level and type, then seconds and nanoseconds, each
+/// of them eight bytes but for level and type, which share them.
+const STAMP_SPACE: usize = 32;
 /// The only buffer group.
 const GROUP: u16 = 0;
 
 #[cfg(test)]
+#[path = "tests.rs"]
 mod tests;
