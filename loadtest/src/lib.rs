@@ -12,16 +12,17 @@
 //! - [`network`]: a seeded bad network in user space, between the talker and the socket.
 //! - [`capture`]: the call's packets, as a pcap file.
 //! - [`results`]: what runs and searches found, as the data of their JSON files.
+//! - [`report`]: the same for people, as HTML and Markdown.
 //! - [`measure`]: round trip by correlation, MOS by the E-model.
 //!
-//! What this crate does not do yet: many calls as a load, scenarios, capacity search, reports.
+//! What this crate does not do yet: many calls as a load, scenarios, capacity search.
 
 pub mod capture;
 pub mod measure;
 pub mod media;
 pub mod network;
 pub mod phone;
-mod report;
+pub mod report;
 pub mod results;
 
 pub use phone::{CallPlan, Phone, PhoneError, Transport};
