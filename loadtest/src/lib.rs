@@ -7,7 +7,9 @@
 //!
 //! Start at [`Phone::call`]; what is said is a [`CallPlan`], what was heard a [`CallReport`].
 //!
-//! - [`phone`]: SIP: places the call, follows it to its end.
+//! - [`phone`]: one call, from its INVITE to its report.
+//! - [`sip`]: placing and answering calls, one or thousands.
+//! - [`scenario`]: loads as data: who calls whom, when, for how long, with what.
 //! - [`media`]: the call's audio: a talker, a listener, their socket.
 //! - [`network`]: a seeded bad network in user space, between the talker and the socket.
 //! - [`capture`]: the call's packets, as a pcap file.
@@ -15,7 +17,7 @@
 //! - [`report`]: the same for people, as HTML and Markdown.
 //! - [`measure`]: round trip by correlation, MOS by the E-model.
 //!
-//! What this crate does not do yet: many calls as a load, scenarios, capacity search.
+//! What this crate does not do yet: many calls as a load, capacity search.
 
 pub mod capture;
 pub mod measure;
@@ -24,6 +26,8 @@ pub mod network;
 pub mod phone;
 pub mod report;
 pub mod results;
+pub mod scenario;
+pub mod sip;
 
 pub use phone::{CallPlan, Phone, PhoneError, Transport};
 pub use report::CallReport;

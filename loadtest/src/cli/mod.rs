@@ -1,0 +1,70 @@
+//! The command line: a file a subcommand.
+
+mod scenarios;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// What the exit status says, for scripts.
+pub(crate) mod exit {
+    /// Done; what had to hold, held.
+    pub(crate) const FINE: u8 = 0;
+    /// The command line or a file it names is wrong: nothing was done.
+    pub(crate) const USAGE: u8 = 64;
+}
+
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    about = "Places calls with real media on any SIP server, and says what the callers heard",
+    arg_required_else_help = true,
+    after_help = "EXAMPLES:
+  voxload scenarios                   what comes with voxload
+  voxload scenarios echo > my.toml    a start for a scenario of one's own"
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Scenarios(scenarios::ScenariosArgs),
+}
+
+/// Runs the command of the command line.
+pub(crate) fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are no errors, and clap knows which stream each belongs on.
+            _ = error.print();
+            return ExitCode::from(if error.use_stderr() { exit::USAGE } else { exit::FINE });
+        }
+    };
+    let done = match cli.command {
+        Command::Scenarios(args) => scenarios::run(&args),
+    };
+    done.map_or_else(
+        |failure| {
+            eprintln!("voxload: {}", failure.problem);
+            ExitCode::from(failure.status)
+        },
+        ExitCode::from,
+    )
+}
+
+/// Why a command did not do what it should, and what it exits with.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    status: u8,
+    problem: String,
+}
+
+impl Failure {
+    /// The command line, or a file it names, is wrong.
+    pub(crate) fn usage(problem: impl std::fmt::Display) -> Self {
+        Self { status: exit::USAGE, problem: problem.to_string() }
+    }
+}

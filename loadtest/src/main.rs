@@ -1,0 +1,9 @@
+//! `voxload`: how many calls does it take?
+
+mod cli;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cli::main()
+}
