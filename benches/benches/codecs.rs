@@ -6,10 +6,11 @@ use std::time::Duration;
 use criterion::{Criterion, criterion_group, criterion_main};
 use opus::{Application, Bandwidth, Bitrate, Channels, Signal};
 
-use vox_benches::{ThreadTime, quick, speech};
+use vox_benches::{ThreadTime, quick};
 use vox_codecs::codec::{PAYLOAD_BYTES_MAX, PCM_SAMPLES_MAX};
 use vox_codecs::opus::Settings;
 use vox_codecs::{CodecKind, Decoder, Encoder};
+use vox_gate::speech;
 
 fn codecs(criterion: &mut Criterion<ThreadTime>) {
     for kind in [CodecKind::Pcmu, CodecKind::Pcma, CodecKind::G722, CodecKind::Opus] {

@@ -4,10 +4,11 @@ use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 
-use vox_benches::{ThreadTime, quick, speech};
+use vox_benches::{ThreadTime, quick};
 use vox_codecs::dsp::level::level_dbov;
 use vox_codecs::dsp::resample::Resampler;
 use vox_codecs::tones::{DtmfDetector, ToneGenerator};
+use vox_gate::speech;
 
 fn resampler(criterion: &mut Criterion<ThreadTime>) {
     let mut group = criterion.benchmark_group("resample 20 ms");
