@@ -72,7 +72,7 @@ fn fenced(code: &str) -> String {
 }
 
 /// `text` as text on one line: what Markdown or HTML would read in it is escaped.
-fn line(text: &str) -> String {
+pub(crate) fn line(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

@@ -8,11 +8,13 @@
 //! - [`pages`]: what the pages say.
 //! - [`plots`]: their pictures.
 //! - [`html`], [`markdown`]: how they are written.
+//! - [`diff`]: two results beside each other.
 //! - `call`: what a single call of [`crate::Phone`] was like.
 //!
 //! What this module does not do: judge. Verdicts come with the results.
 
 mod call;
+pub mod diff;
 pub(crate) mod document;
 pub(crate) mod html;
 pub(crate) mod markdown;
@@ -21,6 +23,7 @@ pub(crate) mod pages;
 pub(crate) mod plots;
 #[cfg(test)]
 pub(crate) mod samples;
+pub(crate) mod terminal;
 #[cfg(test)]
 mod tests;
 
