@@ -93,8 +93,7 @@ impl Encoder {
         self.kind
     }
 
-    /// Tunes the redundancy to the loss that the far end reports, in percent; only Opus has
-    /// any.
+    /// Tunes the redundancy to the loss on the way, in percent; only Opus has any.
     pub fn set_expected_loss(&mut self, percent: u8) {
         if let EncoderState::Opus(encoder) = &mut self.state {
             encoder.set_expected_loss(percent);

@@ -11,6 +11,15 @@ use vox_codecs::opus::{has_fec, samples_in};
 
 const FRAME: usize = 320;
 
+/// For a network that loses packets.
+const LOSSY: Settings = Settings {
+    bitrate_bps: 24_000,
+    complexity: 5,
+    expected_loss_percent: 10,
+    fec: true,
+    dtx: false,
+};
+
 fn encode(settings: Settings, pcm: &[i16], frame_samples: usize) -> Vec<Vec<u8>> {
     let mut encoder = Encoder::new(settings);
     let packet = |pcm: &[i16]| {
@@ -64,7 +73,7 @@ fn likeness_db(theirs_48k: &[i16], ours: &[i16]) -> f64 {
 fn opusdec_hears_in_our_packets_what_our_decoder_hears() {
     for (name, settings, frame_samples) in [
         ("default", Settings::default(), FRAME),
-        ("no FEC", Settings { fec: false, ..Settings::default() }, FRAME),
+        ("FEC", LOSSY, FRAME),
         ("40 kbit/s", Settings { bitrate_bps: 40_000, ..Settings::default() }, FRAME),
         ("60 ms", Settings::default(), 3 * FRAME),
         ("40 ms", Settings::default(), 2 * FRAME),
@@ -126,7 +135,7 @@ fn the_flag_says_which_packets_carry_fec() {
         let with = packets.iter().filter(|packet| has_fec(packet)).count();
         with as f64 / packets.len() as f64
     };
-    let on = Settings::default();
+    let on = LOSSY;
     for frame_samples in [FRAME / 2, FRAME, 2 * FRAME, 3 * FRAME] {
         let (with, without) =
             (share(on, frame_samples), share(Settings { fec: false, ..on }, frame_samples));
@@ -139,7 +148,7 @@ fn the_flag_says_which_packets_carry_fec() {
 
 #[test]
 fn the_flag_is_found_in_packets_of_many_frames() {
-    let packets = encode(Settings::default(), &support::voice(RATE_HZ, 2.0), FRAME);
+    let packets = encode(LOSSY, &support::voice(RATE_HZ, 2.0), FRAME);
     let mut repacketizer = opus::Repacketizer::new().unwrap();
     for frames in [2, 3, 4] {
         for group in packets.chunks_exact(frames) {
@@ -168,7 +177,7 @@ fn celt_packets_carry_no_fec_whatever_their_bytes() {
 
 #[test]
 fn fec_brings_back_a_lost_packet_better_than_concealment() {
-    let packets = encode(Settings::default(), &support::voice(RATE_HZ, 4.0), FRAME);
+    let packets = encode(LOSSY, &support::voice(RATE_HZ, 4.0), FRAME);
     let reference = decode(&packets);
     let (mut with_fec, mut concealed) = (Vec::new(), Vec::new());
     let (mut fec_decoder, mut plain_decoder) = (Decoder::new(), Decoder::new());
@@ -198,7 +207,7 @@ fn fec_brings_back_a_lost_packet_better_than_concealment() {
 
 #[test]
 fn fec_of_a_loss_longer_than_its_packet_fills_all_of_it() {
-    let packets = encode(Settings::default(), &support::voice(RATE_HZ, 1.0), FRAME);
+    let packets = encode(LOSSY, &support::voice(RATE_HZ, 1.0), FRAME);
     let mut decoder = Decoder::new();
     for packet in &packets[..30] {
         decoder.decode(packet, &mut [0; FRAME]).unwrap();
@@ -207,6 +216,25 @@ fn fec_of_a_loss_longer_than_its_packet_fills_all_of_it() {
     decoder.decode_fec(&packets[33], &mut pcm).unwrap();
     assert!(!pcm.contains(&i16::MIN));
     assert!(pcm.chunks(FRAME).all(|frame| frame.iter().any(|sample| sample.abs() > 50)));
+}
+
+#[test]
+fn redundancy_comes_and_goes_with_the_loss_to_be_expected() {
+    let voice = support::voice(RATE_HZ, 3.0);
+    let mut encoder = Encoder::new(Settings::default());
+    let share = |encoder: &mut Encoder| {
+        let mut payload = [0; PAYLOAD_BYTES_MAX];
+        let with = voice.chunks_exact(FRAME).filter(|pcm| {
+            let written = encoder.encode(pcm, &mut payload);
+            has_fec(&payload[..written])
+        });
+        with.count() as f64 / (voice.len() / FRAME) as f64
+    };
+    for (percent, expected) in [(0, 0.0..0.01), (5, 0.6..1.0), (0, 0.0..0.02)] {
+        encoder.set_expected_loss(percent);
+        let share = share(&mut encoder);
+        assert!(expected.contains(&share), "{percent} %: {share}");
+    }
 }
 
 #[test]

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use common::{Caller, Sent, World, ms, session};
 use vox_call::{CallId, Component, Direction, MediaSession, MediaTime, Reason};
-use vox_codecs::CodecKind;
+use vox_codecs::opus::PAYLOAD_BYTES_MAX;
+use vox_codecs::{CodecKind, Encoder};
 use vox_rtp::rtcp::{
     Compound, CompoundWriter, NtpShort, NtpTime, ReportBlock, RtcpPacket, SenderInfo,
 };
@@ -135,6 +136,67 @@ fn the_round_trip_is_read_from_a_report_that_quotes_ours() {
         let true_rtt = world.now.since(at) - delay;
         assert!(rtt.is_none_or(|rtt| rtt.abs_diff(true_rtt) < ms(1)), "{rtt:?} {true_rtt:?}");
     }
+}
+
+#[test]
+fn opus_carries_redundancy_while_the_peer_reports_loss() {
+    let mut world = World::new(4);
+    let call = world.echo(1, session(CodecKind::Opus, PEER));
+    let mut caller = Caller::new(CodecKind::Opus, PEER);
+    let syllables = syllables();
+    // Each row: the reports that are heard, in 1/256, and whether what is sent then has FEC.
+    for (fractions_lost, expected) in [(&[][..], false), (&[26], true), (&[0; 6], false)] {
+        for &fraction_lost in fractions_lost {
+            report_loss(&mut world, call, fraction_lost);
+        }
+        let before = world.sent.len();
+        for payload in &syllables {
+            let packet = caller.packet(payload);
+            world.deliver(call, caller.address, &packet);
+            world.run(ms(20));
+        }
+        let packets = world.sent[before..].iter().filter_map(Sent::rtp);
+        let (with, without): (Vec<_>, Vec<_>) =
+            packets.partition(|packet| vox_codecs::opus::has_fec(packet.payload));
+        let most = if expected { with.len() } else { without.len() };
+        assert!(most > 60, "{fractions_lost:?}: {} with, {} without", with.len(), without.len());
+    }
+}
+
+/// Two seconds that libopus takes for speech: a steady tone has no redundancy.
+fn syllables() -> Vec<Vec<u8>> {
+    let sample = |n: u32| {
+        let t = n as f32 / 16_000.0 * std::f32::consts::TAU;
+        let voice: f32 = (1..=12).map(|k| (t * 140.0 * k as f32).sin() / k as f32).sum();
+        (voice * (t * 1.7).sin().abs() * 6_000.0) as i16
+    };
+    let mut encoder = Encoder::new(CodecKind::Opus);
+    let packet = |frame: u32| {
+        let pcm: Vec<i16> = (frame * 320..(frame + 1) * 320).map(sample).collect();
+        let mut payload = vec![0; PAYLOAD_BYTES_MAX];
+        let len = encoder.encode(&pcm, &mut payload);
+        payload.truncate(len);
+        payload
+    };
+    (0..100).map(packet).collect()
+}
+
+/// The peer reports that it lost this share of what it was sent.
+fn report_loss(world: &mut World, call: CallId, fraction_lost: u8) {
+    let ours = world.sent.iter().find_map(|sent| Some(sent.rtp()?.header.ssrc));
+    let block = ReportBlock {
+        ssrc: ours.expect("something was sent"),
+        fraction_lost,
+        cumulative_lost: 0,
+        highest_seq: 0,
+        jitter: 0,
+        last_sr: NtpShort(0),
+        delay_since_last_sr: NtpShort(0),
+    };
+    let mut bytes = [0; 200];
+    let report = CompoundWriter::receiver_report(&mut bytes, Ssrc(9), &[block]).unwrap();
+    let len = report.finish();
+    deliver(world, call, PEER_RTCP, &bytes[..len]);
 }
 
 #[test]

@@ -120,7 +120,7 @@ impl Leg {
         component: Component,
         source: SocketAddr,
         bytes: &[u8],
-        session: &MediaSession,
+        session: &mut MediaSession,
     ) -> Result<(), DropReason> {
         let rtp_source = self.latch.source();
         let (admitted, filter) = match component {
@@ -134,6 +134,7 @@ impl Leg {
         }
         let told = self.rtcp.receive(now, bytes, self.sender.ssrc(), self.inbound.ssrc)?;
         self.inbound.over |= told.bye;
+        session.encoder.set_expected_loss(self.rtcp.expected_loss());
         // Only now: what is no RTCP proves nothing about its sender.
         if let Some(peer) = filter {
             self.rtcp.latch(peer);
@@ -203,7 +204,7 @@ impl Leg {
     pub(crate) fn report<M: PacketMemory>(
         &mut self,
         ctx: &mut Context<'_, M>,
-        session: &MediaSession,
+        session: &mut MediaSession,
         bye: bool,
     ) {
         if !bye && !self.rtcp.is_due(ctx.now) {
@@ -211,6 +212,7 @@ impl Leg {
         }
         if let Some(route) = self.route_rtcp(session) {
             self.rtcp.report(ctx, &self.sender, self.inbound.ssrc, route, bye);
+            session.encoder.set_expected_loss(self.rtcp.expected_loss());
         }
     }
 

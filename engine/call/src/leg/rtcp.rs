@@ -29,6 +29,8 @@ pub(crate) struct Rtcp {
     /// When our last sender reports were sent, newest first; 0 is none.
     stamps: [NtpShort; 4],
     rtt: Option<Duration>,
+    /// Loss to be expected on the way to the peer, in percent.
+    loss: u8,
     /// The peer the RTCP port is connected to, when RTCP has one of its own.
     peer: Option<SocketAddr>,
 }
@@ -57,6 +59,7 @@ impl Rtcp {
             packets_then: [0; 2],
             stamps: [NtpShort(0); 4],
             rtt: None,
+            loss: 0,
             peer: None,
         }
     }
@@ -147,6 +150,13 @@ impl Rtcp {
         self.rtt
     }
 
+    /// Loss to be expected on the way to the peer, in percent: what it reports, or what we see of
+    /// its own packets where that is more. Half of it is forgotten with each report that knows of
+    /// less.
+    pub(crate) fn expected_loss(&self) -> u8 {
+        self.loss
+    }
+
     /// Sets the clock of the reports going, at the first answer.
     pub(crate) fn start(&mut self, now: MediaTime) {
         self.next = Some(now + report_interval(true, self.random.next() as u32));
@@ -176,6 +186,7 @@ impl Rtcp {
         };
         let block = heard.and_then(|ssrc| self.reception.report(ssrc, ctx.now.micros()));
         let out = ctx.memory.slot(&slot);
+        self.note_loss(block);
         let Ok(len) = self.write(ctx.now, out, sender, block.as_slice(), bye) else {
             // A send slot is larger than the largest of our reports: 28 + 24 + 28 + 8 bytes.
             return ctx.memory.discard(slot);
@@ -210,14 +221,26 @@ impl Rtcp {
         Ok(report.finish())
     }
 
+    fn note_loss(&mut self, block: Option<ReportBlock>) {
+        if let Some(block) = block {
+            self.loss = percent(block.fraction_lost).max(self.loss / 2);
+        }
+    }
+
     /// A block about us: only one that quotes a report of ours tells the round trip.
     fn learn(&mut self, now: MediaTime, block: Option<ReportBlock>) {
+        self.note_loss(block);
         let quotes_ours = |block: &ReportBlock| self.stamps.contains(&block.last_sr);
         let block = block.filter(quotes_ours);
         if let Some(rtt) = block.and_then(|block| block.round_trip(ntp(now))) {
             self.rtt = Some(rtt);
         }
     }
+}
+
+/// In percent, rounded up.
+fn percent(fraction_lost: u8) -> u8 {
+    (u32::from(fraction_lost) * 100).div_ceil(256) as u8
 }
 
 /// RFC 3550 §4 allows a clock that is not wall-clock time, as long as it does not step.

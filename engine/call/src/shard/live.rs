@@ -123,7 +123,7 @@ impl Live {
         buf: RxBuf,
     ) -> Result<(), Refused> {
         let bytes = ctx.memory.received(&buf);
-        let told = media.leg.hear_rtcp(ctx.now, component, source, bytes, &self.session);
+        let told = media.leg.hear_rtcp(ctx.now, component, source, bytes, &mut self.session);
         media.leg.connect(ctx);
         if let Err(reason) = told {
             return Err((reason, Some(buf)));
@@ -137,9 +137,9 @@ impl Live {
     }
 
     /// Says goodbye to a peer that we have sent anything to (RFC 3550 §6.3.7).
-    pub(super) fn say_bye<M: PacketMemory>(&self, ctx: &mut Context<'_, M>, leg: &mut Leg) {
+    pub(super) fn say_bye<M: PacketMemory>(&mut self, ctx: &mut Context<'_, M>, leg: &mut Leg) {
         if leg.sender.sent().0 > 0 {
-            leg.report(ctx, &self.session, true);
+            leg.report(ctx, &mut self.session, true);
         }
     }
 
@@ -196,7 +196,7 @@ impl Live {
             media.leg.sender.pause();
         }
         media.pipeline.sent(agent);
-        media.leg.report(ctx, &self.session, false);
+        media.leg.report(ctx, &mut self.session, false);
         media.pipeline.follow(ctx.now, agent);
         media.pipeline.tap(frame, rate_hz, caller, agent);
     }
