@@ -19,6 +19,7 @@
 //!
 //! What this crate does not do yet: many calls as a load, capacity search.
 
+pub mod capacity;
 pub mod capture;
 pub mod measure;
 pub mod media;
@@ -28,6 +29,7 @@ pub mod report;
 pub mod results;
 pub mod scenario;
 pub mod sip;
+pub mod target;
 
 pub use phone::{CallPlan, Phone, PhoneError, Transport};
 pub use report::CallReport;

@@ -1,0 +1,2 @@
+//! How many calls a target sustains.
+pub mod search;
