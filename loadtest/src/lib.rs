@@ -15,6 +15,7 @@
 //! - [`capture`]: the call's packets, as a pcap file.
 //! - [`results`]: what runs and searches found, as the data of their JSON files.
 //! - [`report`]: the same for people, as HTML and Markdown.
+//! - [`plan`]: how many hosts a traffic needs, by Erlang's formulas.
 //! - [`measure`]: round trip by correlation, MOS by the E-model.
 //!
 //! What this crate does not do yet: many calls as a load, capacity search.
@@ -25,6 +26,7 @@ pub mod measure;
 pub mod media;
 pub mod network;
 pub mod phone;
+pub mod plan;
 pub mod report;
 pub mod results;
 pub mod scenario;

@@ -1,7 +1,11 @@
 //! The command line: a file a subcommand.
 
+mod diff;
+mod plan;
+mod report;
 mod scenarios;
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -31,6 +35,9 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Scenarios(scenarios::ScenariosArgs),
+    Report(report::ReportArgs),
+    Diff(diff::DiffArgs),
+    Plan(Box<plan::PlanArgs>),
 }
 
 /// Runs the command of the command line.
@@ -45,6 +52,9 @@ pub(crate) fn main() -> ExitCode {
     };
     let done = match cli.command {
         Command::Scenarios(args) => scenarios::run(&args),
+        Command::Report(args) => report::run(&args),
+        Command::Diff(args) => diff::run(&args),
+        Command::Plan(args) => plan::run(&args),
     };
     done.map_or_else(
         |failure| {
@@ -67,4 +77,9 @@ impl Failure {
     pub(crate) fn usage(problem: impl std::fmt::Display) -> Self {
         Self { status: exit::USAGE, problem: problem.to_string() }
     }
+}
+
+/// Prints to standard output; whoever reads us may have read enough.
+pub(crate) fn print(text: &str) {
+    _ = std::io::stdout().write_all(text.as_bytes());
 }

@@ -66,6 +66,7 @@ pub(crate) fn significant(value: f64) -> String {
     let digits = match value.abs() {
         v if !v.is_finite() => return NOTHING.into(),
         0.0 => 0,
+        v if v < 0.0005 => return "< 0.001".into(),
         v if v < 0.1 => 3,
         v if v < 10.0 => 2,
         v if v < 100.0 => 1,
@@ -117,6 +118,7 @@ mod tests {
             (bytes(1.5 * 1024.0 * 1024.0), "1.50 MiB"),
             (percent(0.0), "0 %"),
             (percent(0.00012), "0.012 %"),
+            (percent(1e-9), "< 0.001 %"),
             (number(-1_234.5, 1), "−1,234.5"),
             (seconds(42.5), "42.5 s"),
             (seconds(200.0), "3 min 20 s"),
