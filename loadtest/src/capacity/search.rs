@@ -86,11 +86,12 @@ impl Search {
         if self.load > 0 {
             return Next::Try(self.load);
         }
-        Next::Done(Answer {
-            held: self.held,
-            broke: self.broke,
-            generator_was_the_limit: self.limited,
-        })
+        Next::Done(self.so_far())
+    }
+
+    /// What is known now.
+    pub fn so_far(&self) -> Answer {
+        Answer { held: self.held, broke: self.broke, generator_was_the_limit: self.limited }
     }
 
     /// What came of the load that was to be tried.

@@ -40,6 +40,7 @@ pub(crate) fn run(calls: u64, seconds: u64) -> RunReport {
     let pass_line: PassLine =
         "loss<0.1%,late_p99.9<5ms,failed=0,setup_p99<100ms,mos>4.2".parse().expect("a pass line");
     let mut report = RunReport {
+        interrupted: false,
         provenance: provenance(),
         scenario: "echo".into(),
         scenario_toml: "[calls]\nat_once = 640\nhold = \"15s\"\n".into(),
@@ -88,6 +89,7 @@ pub(crate) fn run(calls: u64, seconds: u64) -> RunReport {
             ..GeneratorCost::default()
         },
         watched: Some(TargetCost {
+            descriptors_idle: 40,
             processes: 1,
             cpu_cores: calls as f64 * 0.00042,
             busiest_thread_cores: calls as f64 * 0.00035,

@@ -21,6 +21,8 @@ pub struct RunReport {
     pub target_agent: String,
     /// Length of the part that was measured, without run-up and run-down.
     pub measured_seconds: f64,
+    /// Whether somebody ended it early.
+    pub interrupted: bool,
     /// Whether the pass line held.
     pub verdict: Verdict,
     /// The pass line, when there was one.
@@ -160,6 +162,8 @@ pub struct TargetCost {
     pub rss_idle_bytes: u64,
     /// Open descriptors at most.
     pub descriptors: u64,
+    /// Open descriptors before the first call.
+    pub descriptors_idle: u64,
     /// Threads at most.
     pub threads: u64,
     /// Its own counters over the measured part, from `/metrics`: what grew, by how much.

@@ -106,6 +106,7 @@ impl Watch {
             rss_bytes: most.rss_bytes,
             rss_idle_bytes: self.idle.rss_bytes,
             descriptors: most.descriptors,
+            descriptors_idle: self.idle.descriptors,
             threads: most.threads,
             metrics: grown.collect(),
         }))
