@@ -5,6 +5,7 @@ use std::hint::black_box;
 use criterion::{Criterion, criterion_group, criterion_main};
 
 use vox_benches::{ThreadTime, quick};
+use vox_call::hearing::{Vad, VadOptions};
 use vox_codecs::dsp::level::level_dbov;
 use vox_codecs::dsp::resample::Resampler;
 use vox_codecs::tones::{DtmfDetector, ToneGenerator};
@@ -50,6 +51,31 @@ fn detector(criterion: &mut Criterion<ThreadTime>) {
     group.finish();
 }
 
+/// Speech goes through the network, which is what it costs; noise ends at the gate.
+fn vad(criterion: &mut Criterion<ThreadTime>) {
+    let mut group = criterion.benchmark_group("VAD 20 ms");
+    for (name, neural) in [("energy", false), ("energy and earshot", true)] {
+        for (heard, gain) in [("speech", 1.0), ("noise", 0.002)] {
+            let quieter = |sample: i16| (f32::from(sample) * gain) as i16;
+            let frames: Vec<Vec<i16>> = speech(8_000, SECOND)
+                .into_iter()
+                .map(|frame| frame.into_iter().map(quieter).collect())
+                .collect();
+            group.bench_function(format!("{name}, {heard} at 8000"), |b| {
+                let mut vad = Vad::new(VadOptions { neural, ..VadOptions::default() });
+                let mut frames = frames.iter().cycle();
+                b.iter(|| {
+                    let frame = frames.next().expect("a cycle has no end");
+                    let heard = vad.push(8_000, black_box(frame));
+                    vad.sent(&[0; 160]);
+                    heard
+                });
+            });
+        }
+    }
+    group.finish();
+}
+
 fn level(criterion: &mut Criterion<ThreadTime>) {
     let mut group = criterion.benchmark_group("level 20 ms");
     for rate_hz in [8_000, 16_000] {
@@ -62,5 +88,5 @@ fn level(criterion: &mut Criterion<ThreadTime>) {
 /// Frames in a second.
 const SECOND: usize = 50;
 
-criterion_group! { name = benches; config = quick(); targets = resampler, detector, level }
+criterion_group! { name = benches; config = quick(); targets = resampler, detector, vad, level }
 criterion_main!(benches);

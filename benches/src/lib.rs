@@ -4,10 +4,14 @@
 //! holds comparisons that print more than a time, and `alternatives/`, a workspace of its own, the
 //! crates that were not taken.
 
+pub mod callers;
+pub mod echo;
 pub mod process;
 pub mod process_tree;
+pub mod sip;
 mod spread;
 mod thread_time;
+pub mod worker;
 
 pub use spread::spread;
 pub use thread_time::{ThreadTime, quick};

@@ -1,6 +1,7 @@
 //! End-to-end tests: a real Vox, started as a process, against real peers.
 //!
 //! - [`worker`]: starts `vox up`, asks its HTTP, reads its results, ends it.
+//! - [`asterisk`]: a SIP server to compare with.
 //! - [`backend`]: as much of a Backend as a worker asks.
 //! - [`baresip`]: a softphone, driven over its control socket.
 //! - [`brain`]: WebSocket servers that bots speak through.
@@ -26,6 +27,7 @@
 //! The tests themselves stand in `tests/`, one file a claim. They hold real-time calls, so each
 //! file runs its tests one after the other ([`one_at_a_time`]).
 
+pub mod asterisk;
 pub mod backend;
 pub mod baresip;
 pub mod brain;

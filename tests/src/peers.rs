@@ -25,11 +25,16 @@ pub fn directory() -> PathBuf {
 
 /// Says that a test cannot run, and fails it when peers are required.
 pub fn missing(what: &str) {
+    missing_until(what, "./dev test");
+}
+
+/// The same for what another command installs.
+pub fn missing_until(what: &str, command: &str) {
     assert!(
         env::var_os("REQUIRE_PEERS").is_none_or(|value| value != "1"),
-        "{what} is missing (REQUIRE_PEERS=1); `./dev test` installs it"
+        "{what} is missing (REQUIRE_PEERS=1); `{command}` installs it"
     );
-    eprintln!("SKIPPED: {what} is missing; `./dev test` installs it");
+    eprintln!("SKIPPED: {what} is missing; `{command}` installs it");
 }
 
 /// A child process that is ended with the test.

@@ -1,6 +1,6 @@
 //! Bridge, echo and brains in turns, and the table of all.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -8,6 +8,7 @@ use anyhow::{Context, Result, ensure};
 use clap::Args;
 use vox_benches::process::Process;
 use vox_benches::spread;
+use vox_benches::worker::Worker;
 
 #[derive(Debug, Args)]
 pub(crate) struct Comparison {
@@ -123,9 +124,9 @@ fn measure(options: &Comparison, calls: usize, side: Side) -> Result<Measured> {
         }
         Side::Bot(bot) => {
             let directory = tempfile::tempdir()?;
-            let worker =
-                Worker::start(&options.worker, worker, directory.path(), &brain_port, calls)?;
-            let whom = ["--sip".into(), worker.sip.clone(), "--user".into(), bot.into()];
+            let bots = BOTS.replace("PORT", &brain_port);
+            let worker = Worker::start(&options.worker, worker, directory.path(), &bots, calls)?;
+            let whom = ["--sip".into(), worker.sip.to_string(), "--user".into(), bot.into()];
             let mut callers = callers(other, calls, &whom)?;
             callers.line()?;
             watch(options, calls, callers, &worker.process)
@@ -167,62 +168,6 @@ fn watch(
     })
 }
 
-struct Worker {
-    process: Process,
-    sip: String,
-}
-
-impl Worker {
-    fn start(
-        program: &Path,
-        core: usize,
-        directory: &Path,
-        brain_port: &str,
-        calls: usize,
-    ) -> Result<Self> {
-        let (sip, http) = (free_port()?, free_port()?);
-        let bots = directory.join("bots.toml");
-        std::fs::write(&bots, BOTS.replace("PORT", brain_port))?;
-        let env = format!("MAX_CONCURRENT_CALLS={}", calls + 1);
-        let args: Vec<String> = [
-            &env,
-            &program.display().to_string(),
-            "up",
-            "--dir",
-            &directory.display().to_string(),
-            "--bots",
-            &bots.display().to_string(),
-            "--sip-port",
-            &sip.to_string(),
-            "--http-port",
-            &http.to_string(),
-        ]
-        .map(str::to_owned)
-        .into();
-        let mut process = Process::start_program(core, Path::new("env"), &args)?;
-        // It says what can be called once it takes calls.
-        process.line()?;
-        let answers = || std::net::TcpStream::connect(("127.0.0.1", http)).is_ok();
-        let limit = Instant::now() + START_MAX;
-        while !answers() {
-            ensure!(Instant::now() < limit, "the worker does not answer");
-            thread::sleep(Duration::from_millis(50));
-        }
-        Ok(Self { process, sip: format!("127.0.0.1:{sip}") })
-    }
-}
-
-/// Free for UDP and TCP right now.
-fn free_port() -> Result<u16> {
-    loop {
-        let port = std::net::UdpSocket::bind("127.0.0.1:0")?.local_addr()?.port();
-        if std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {
-            return Ok(port);
-        }
-    }
-}
-
 const SIDES: [Side; 4] = [Side::Bridge, Side::Bot("echo"), Side::Bot("vox"), Side::Bot("twilio")];
 const BOTS: &str = include_str!("bots.toml");
 const WARM_UP: Duration = Duration::from_secs(3);
-const START_MAX: Duration = Duration::from_secs(10);

@@ -13,12 +13,11 @@
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
+use vox_benches::callers;
 
 mod brain;
 mod bridge;
-mod callers;
 mod compare;
-mod sip;
 
 #[derive(Debug, Parser)]
 #[command(about = "CPU and latency of calls whose brains speak over WebSockets")]

@@ -14,9 +14,9 @@
 
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
+use vox_benches::echo;
 
 mod compare;
-mod echo;
 mod engine;
 mod generator;
 mod syscalls;
@@ -58,7 +58,7 @@ fn main() -> Result<()> {
     match options.mode {
         None => compare::run(&options.compare),
         Some(Mode::Syscalls(options)) => syscalls::run(&options),
-        Some(Mode::EchoServer(peers)) => echo::run(&peers),
+        Some(Mode::EchoServer(peers)) => echo::run(&peers.peers),
         Some(Mode::EngineServer(peers)) => engine::run(&peers),
         Some(Mode::Generator(options)) => generator::run(&options),
     }

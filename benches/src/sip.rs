@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 
 /// The calls' signalling.
 #[derive(Debug)]
-pub(crate) struct Sip {
+pub struct Sip {
     socket: UdpSocket,
     local: SocketAddr,
     server: SocketAddr,
@@ -15,17 +15,18 @@ pub(crate) struct Sip {
 
 /// An answered call.
 #[derive(Debug)]
-pub(crate) struct Dialog {
+pub struct Dialog {
     index: usize,
     user: String,
     /// The `To` header of the 200, tag and all.
     to: String,
     /// Where its media goes.
-    pub(crate) media: u16,
+    pub media: u16,
 }
 
 impl Sip {
-    pub(crate) fn new(server: SocketAddr) -> Result<Self> {
+    /// A socket that calls this server.
+    pub fn new(server: SocketAddr) -> Result<Self> {
         let socket = UdpSocket::bind("127.0.0.1:0")?;
         socket.connect(server)?;
         socket.set_read_timeout(Some(Duration::from_millis(500)))?;
@@ -34,7 +35,7 @@ impl Sip {
     }
 
     /// Calls `user` with G.711 at our port `media` until it is answered.
-    pub(crate) fn call(&self, index: usize, user: &str, media: u16) -> Result<Dialog> {
+    pub fn call(&self, index: usize, user: &str, media: u16) -> Result<Dialog> {
         let sdp = format!(
             "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n\
              m=audio {media} RTP/AVP 0 101\r\na=rtpmap:0 PCMU/8000\r\n\
@@ -77,7 +78,7 @@ impl Sip {
     }
 
     /// Hangs up.
-    pub(crate) fn bye(&self, dialog: &Dialog) -> Result<()> {
+    pub fn bye(&self, dialog: &Dialog) -> Result<()> {
         let bye = self.in_dialog("BYE", dialog);
         for _ in 0..8 {
             self.socket.send(bye.as_bytes())?;

@@ -12,14 +12,13 @@ use anyhow::{Result, anyhow};
 use io_uring::squeue::{Entry, Flags};
 use io_uring::types::{BufRingEntry, Fixed, SubmitArgs, Timespec};
 use io_uring::{EnterFlags, IoUring, cqueue, opcode};
-use vox_benches::process;
 
-use crate::Peers;
+use crate::process;
 
-/// Prints its ports, runs until its input closes.
-pub(crate) fn run(options: &Peers) -> Result<()> {
-    let sockets = options
-        .peers
+/// A socket for each of these ports of callers on loopback. Prints its own, runs until its input
+/// closes.
+pub fn run(peers: &[u16]) -> Result<()> {
+    let sockets = peers
         .iter()
         .map(|&peer| {
             let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;

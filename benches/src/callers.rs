@@ -9,14 +9,15 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
 use clap::Args;
-use vox_benches::process;
 use vox_codecs::{CodecKind, Decoder, Encoder};
 use vox_rtp::{RtpHeader, RtpPacket, RtpTime, SeqNo, Ssrc};
 
+use crate::process;
 use crate::sip::{Dialog, Sip};
 
+/// How many there are, and whom they call.
 #[derive(Debug, Args)]
-pub(crate) struct Callers {
+pub struct Callers {
     /// Calls at once.
     #[arg(long)]
     calls: usize,
@@ -45,7 +46,7 @@ struct Heard {
 
 /// Prints its ports, is answered (over SIP, or by a line of ports), says `ready`, runs until its
 /// input closes, and prints packets sent and received and the round trips' percentiles.
-pub(crate) fn run(options: &Callers) -> Result<()> {
+pub fn run(options: &Callers) -> Result<()> {
     let mut callers = (0..options.calls).map(|_| Caller::new()).collect::<Result<Vec<_>>>()?;
     let ports = callers
         .iter()

@@ -1,0 +1,75 @@
+//! A worker as a server to be measured.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+
+use crate::process::Process;
+
+/// A running `vox up`.
+#[derive(Debug)]
+pub struct Worker {
+    /// All of it runs on one core.
+    pub process: Process,
+    /// Where it takes calls.
+    pub sip: SocketAddr,
+}
+
+impl Worker {
+    /// Starts `program` on `core` with room for so many calls, all it keeps in `directory`, and waits
+    /// until it answers. `bots` is the text of its `bots.toml`.
+    pub fn start(
+        program: &Path,
+        core: usize,
+        directory: &Path,
+        bots: &str,
+        calls: usize,
+    ) -> Result<Self> {
+        let (sip, http) = (free_port()?, free_port()?);
+        let path = directory.join("bots.toml");
+        std::fs::write(&path, bots)?;
+        let env = format!("MAX_CONCURRENT_CALLS={}", calls + 1);
+        let args: Vec<String> = [
+            &env,
+            // Each call's beginning and end are no news here.
+            "VOXCORE_LOG=warn",
+            &program.display().to_string(),
+            "up",
+            "--dir",
+            &directory.display().to_string(),
+            "--bots",
+            &path.display().to_string(),
+            "--sip-port",
+            &sip.to_string(),
+            "--http-port",
+            &http.to_string(),
+        ]
+        .map(str::to_owned)
+        .into();
+        let mut process = Process::start_program(core, Path::new("env"), &args)?;
+        // It says what can be called once it takes calls.
+        process.line()?;
+        let answers = || TcpStream::connect((Ipv4Addr::LOCALHOST, http)).is_ok();
+        let limit = Instant::now() + START_MAX;
+        while !answers() {
+            ensure!(Instant::now() < limit, "the worker does not answer");
+            thread::sleep(Duration::from_millis(50));
+        }
+        Ok(Self { process, sip: SocketAddr::from((Ipv4Addr::LOCALHOST, sip)) })
+    }
+}
+
+/// Free for UDP and TCP right now.
+fn free_port() -> Result<u16> {
+    loop {
+        let port = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
+        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            return Ok(port);
+        }
+    }
+}
+
+const START_MAX: Duration = Duration::from_secs(10);
