@@ -15,6 +15,7 @@
 //! - [`capture`]: the call's packets, as a pcap file.
 //! - [`results`]: what runs and searches found, as the data of their JSON files.
 //! - [`report`]: the same for people, as HTML and Markdown.
+//! - [`fleet`]: many hosts, simulated: refusals, failures, deploys.
 //! - [`plan`]: how many hosts a traffic needs, by Erlang's formulas.
 //! - [`measure`]: round trip by correlation, MOS by the E-model.
 //!
@@ -22,6 +23,7 @@
 
 pub mod capacity;
 pub mod capture;
+pub mod fleet;
 pub mod measure;
 pub mod media;
 pub mod network;

@@ -1,6 +1,7 @@
 //! The command line: a file a subcommand.
 
 mod diff;
+mod fleet_sim;
 mod plan;
 mod report;
 mod scenarios;
@@ -38,6 +39,7 @@ enum Command {
     Report(report::ReportArgs),
     Diff(diff::DiffArgs),
     Plan(Box<plan::PlanArgs>),
+    FleetSim(Box<fleet_sim::FleetSimArgs>),
 }
 
 /// Runs the command of the command line.
@@ -55,6 +57,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Report(args) => report::run(&args),
         Command::Diff(args) => diff::run(&args),
         Command::Plan(args) => plan::run(&args),
+        Command::FleetSim(args) => fleet_sim::run(&args),
     };
     done.map_or_else(
         |failure| {

@@ -113,13 +113,13 @@ pub fn percentage(text: &str) -> Result<f64, String> {
         .ok_or_else(|| format!("{text:?}: expected a percentage above 0, as in 0.1%"))
 }
 
-/// `180s`, `3m`, `1h` in seconds; more than nothing.
+/// `180s`, `3m`, `1h`, `30d` in seconds; more than nothing.
 pub fn seconds(text: &str) -> Result<f64, String> {
-    let units = [("ms", 1e-3), ("s", 1.0), ("m", 60.0), ("h", 3_600.0)];
+    let units = [("ms", 1e-3), ("s", 1.0), ("m", 60.0), ("h", 3_600.0), ("d", 86_400.0)];
     let found = units.iter().find_map(|(unit, scale)| Some(number(text, &[unit])? * scale));
     found
-        .filter(|seconds| *seconds > 0.0 && *seconds <= 86_400.0 * 365.0)
-        .ok_or_else(|| format!("{text:?}: expected a time, as in 180s, 3m or 1h"))
+        .filter(|seconds| *seconds > 0.0 && *seconds <= 86_400.0 * 36_500.0)
+        .ok_or_else(|| format!("{text:?}: expected a time, as in 180s, 3m, 1h or 30d"))
 }
 
 fn number(text: &str, units: &[&str]) -> Option<f64> {
