@@ -61,7 +61,7 @@ impl FleetReport {
     pub(crate) fn document(&self, command: &str) -> Document {
         let note = |name: &str| name.to_owned();
         let off = format!("± {}, three standard errors", percent(self.missed_share_off));
-        let erlang_b = note("one pool of all slots, nothing fails");
+        let erlang_b = note("the average traffic on one pool of all slots");
         let facts = vec![
             Fact::new("Turned away", percent(self.missed_share), off),
             Fact::new("By Erlang B", percent(self.erlang_b), erlang_b),
@@ -135,7 +135,7 @@ impl FleetReport {
             add(why.words(), *calls, String::new());
         }
         let erlang_b = vec![
-            "turned away by Erlang B".into(),
+            "by Erlang B for the average traffic".into(),
             String::new(),
             percent(self.erlang_b),
             String::new(),
