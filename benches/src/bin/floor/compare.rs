@@ -1,4 +1,4 @@
-//! Floor and engine in turns, and the table of both.
+//! All sides in turns, and the table of them.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -8,16 +8,21 @@ use clap::Args;
 use vox_benches::process::Process;
 use vox_benches::spread;
 
+use crate::side::Side;
+
 #[derive(Debug, Args)]
 pub(crate) struct Comparison {
-    /// Calls at once, one table row each.
-    #[arg(long, value_delimiter = ',', default_value = "100,200")]
+    /// Calls at once, one table each.
+    #[arg(long, value_delimiter = ',', default_value = "200,800")]
     calls: Vec<usize>,
+    /// What is compared; what a side is measured against has to be among them.
+    #[arg(long, value_delimiter = ',', default_value = "floor,echo,vad,recording")]
+    sides: Vec<Side>,
     /// How often each side is measured.
     #[arg(long, default_value_t = 5)]
     rounds: usize,
     /// Length of one measurement, after a second of warming up.
-    #[arg(long, default_value_t = 8)]
+    #[arg(long, default_value_t = 6)]
     seconds: u64,
     /// The servers' core.
     #[arg(long, default_value_t = 0)]
@@ -27,53 +32,57 @@ pub(crate) struct Comparison {
     caller_core: usize,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Side {
-    Floor,
-    Engine,
-}
-
 pub(crate) fn run(options: &Comparison) -> Result<()> {
-    println!("% of one core per call, median (lowest-highest) of {} rounds", options.rounds);
-    println!("| calls | bare io_uring echo, 2 ms | the engine, G.711 echo | ratio by round |");
-    println!("|---|---|---|---|");
-    for &calls in &options.calls {
-        let (mut floor, mut engine, mut ratios) = (vec![], vec![], vec![]);
-        for round in 0..options.rounds {
-            // A machine that drifts hits both sides alike: each goes first every other time.
-            let first = if round % 2 == 0 { Side::Floor } else { Side::Engine };
-            let a = measure(options, calls, first)?;
-            let b = measure(options, calls, first.other())?;
-            let (f, e) = if first == Side::Floor { (a, b) } else { (b, a) };
-            eprintln!("{calls} calls, round {round}: floor {f:.4} %, engine {e:.4} %");
-            ratios.push(e / f);
-            floor.push(f);
-            engine.push(e);
+    for side in &options.sides {
+        let reference = side.reference().filter(|reference| !options.sides.contains(reference));
+        if let Some(reference) = reference {
+            anyhow::bail!(
+                "{} is measured against {}: add it to --sides",
+                side.name(),
+                reference.name()
+            );
         }
-        println!(
-            "| {calls} | {} | {} | {} |",
-            spread(&mut floor, 4),
-            spread(&mut engine, 4),
-            spread(&mut ratios, 2)
-        );
+    }
+    for &calls in &options.calls {
+        let measured = rounds(options, calls)?;
+        print(options, calls, &measured);
     }
     Ok(())
 }
 
-impl Side {
-    pub(crate) const fn mode(self) -> &'static str {
-        match self {
-            Self::Floor => "echo-server",
-            Self::Engine => "engine-server",
+/// Percent of a core for each call, by side and round.
+fn rounds(options: &Comparison, calls: usize) -> Result<Vec<Vec<f64>>> {
+    let mut measured = vec![vec![]; options.sides.len()];
+    for round in 0..options.rounds {
+        // A machine that drifts hits all sides alike: each goes first once in a while.
+        for turn in 0..options.sides.len() {
+            let index = (round + turn) % options.sides.len();
+            let side = options.sides[index];
+            let percent = measure(options, calls, side)?;
+            eprintln!("{calls} calls, round {round}: {} {percent:.4} %", side.name());
+            measured[index].push(percent);
         }
     }
+    Ok(measured)
+}
 
-    const fn other(self) -> Self {
-        match self {
-            Self::Floor => Self::Engine,
-            Self::Engine => Self::Floor,
-        }
+fn print(options: &Comparison, calls: usize, measured: &[Vec<f64>]) {
+    println!("{calls} calls, median (lowest-highest) of {} rounds\n", options.rounds);
+    println!("| server | % of a core per call | against | ratio by round | aim |");
+    println!("|---|---|---|---|---|");
+    for (side, percents) in options.sides.iter().zip(measured) {
+        let reference = side.reference().and_then(|reference| {
+            let index = options.sides.iter().position(|side| *side == reference)?;
+            let mut ratios: Vec<_> =
+                percents.iter().zip(&measured[index]).map(|(a, b)| a / b).collect();
+            Some((reference.name(), spread(&mut ratios, 2)))
+        });
+        let (against, ratio) = reference.unwrap_or_default();
+        let aim = side.aim().map(|aim| format!("{aim}")).unwrap_or_default();
+        let percent = spread(&mut percents.clone(), 4);
+        println!("| {} | {percent} | {against} | {ratio} | {aim} |", side.name());
     }
+    println!();
 }
 
 /// A server and its callers, talking.
@@ -85,13 +94,18 @@ pub(crate) struct Running {
 impl Running {
     pub(crate) fn start(side: Side, calls: usize, cores: [usize; 2]) -> Result<Self> {
         let [server_core, caller_core] = cores;
-        let generate = ["generator".into(), "--calls".into(), calls.to_string()];
+        let text = |text: &str| text.to_owned();
+        let mut generate = vec![text("generator"), text("--calls"), calls.to_string()];
+        if side == Side::Opus {
+            generate.push(text("--opus"));
+        }
         let mut callers = Process::start(caller_core, &generate)?;
         let serve = [
-            side.mode().into(),
-            "--core".into(),
+            text("server"),
+            side.name(),
+            text("--core"),
             server_core.to_string(),
-            "--peers".into(),
+            text("--peers"),
             callers.line()?,
         ];
         let mut server = Process::start(server_core, &serve)?;
@@ -122,7 +136,11 @@ fn measure(options: &Comparison, calls: usize, side: Side) -> Result<f64> {
     let (sent, received) = running.finish()?;
     // The engine's echo is as late as its jitter buffer is long: a quarter of a second at most.
     let missing = sent.saturating_sub(received);
-    ensure!(missing < calls as u64 * 13, "{side:?}: {received} echoes of {sent} packets");
+    let answers = side != Side::Libopus;
+    ensure!(
+        !answers || missing < calls as u64 * 13,
+        "{side:?}: {received} echoes of {sent} packets"
+    );
     let busy = (after - before).as_secs_f64() / elapsed.as_secs_f64();
     Ok(100.0 * busy / calls as f64)
 }

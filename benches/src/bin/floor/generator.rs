@@ -9,19 +9,25 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use clap::Args;
 use vox_benches::process;
-use vox_codecs::{CodecKind, Encoder};
+use vox_codecs::CodecKind;
 use vox_rtp::{RtpHeader, RtpTime, SeqNo, Ssrc};
+
+use crate::voice;
 
 #[derive(Debug, Args)]
 pub(crate) struct Callers {
     /// Calls at once.
     #[arg(long)]
     calls: usize,
+    /// They speak Opus; else G.711.
+    #[arg(long)]
+    opus: bool,
 }
 
 struct Caller {
     socket: UdpSocket,
-    packet: [u8; 172],
+    /// Header and payload of the next packet.
+    packet: Vec<u8>,
 }
 
 /// Prints its ports, is told the servers' ports, runs until its input closes, prints what it sent
@@ -31,7 +37,7 @@ pub(crate) fn run(options: &Callers) -> Result<()> {
         .map(|_| {
             let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
             socket.set_nonblocking(true)?;
-            Ok(Caller { socket, packet: [0; 172] })
+            Ok(Caller { socket, packet: vec![] })
         })
         .collect::<Result<Vec<_>>>()?;
     let ports = callers
@@ -43,11 +49,12 @@ pub(crate) fn run(options: &Callers) -> Result<()> {
     let line = std::io::stdin().lock().lines().next().context("no ports")??;
     for (caller, port) in callers.iter_mut().zip(process::split(&line)?) {
         caller.socket.connect((Ipv4Addr::LOCALHOST, port))?;
-        say_something(&mut caller.packet);
     }
+    let codec = if options.opus { CodecKind::Opus } else { CodecKind::Pcmu };
+    let voice = voice::packets(codec);
     let stopped = AtomicBool::new(false);
     let (sent, received) = thread::scope(|scope| {
-        let talking = scope.spawn(|| talk(&mut callers, &stopped));
+        let talking = scope.spawn(|| talk(&mut callers, codec, &voice, &stopped));
         let waited = process::wait_for_parent();
         stopped.store(true, Ordering::Relaxed);
         waited.and(talking.join().map_err(|_| anyhow::anyhow!("the callers panicked")))
@@ -56,17 +63,15 @@ pub(crate) fn run(options: &Callers) -> Result<()> {
     Ok(())
 }
 
-/// Fills a packet with a loud tone in µ-law, as a caller that speaks.
-fn say_something(packet: &mut [u8; 172]) {
-    let tone = |i: u16| (8_000.0 * (f64::from(i) * std::f64::consts::TAU / 20.0).sin()) as i16;
-    let pcm: Vec<i16> = (0..160).map(tone).collect();
-    Encoder::new(CodecKind::Pcmu).encode(&pcm, &mut packet[RtpHeader::LEN..]);
-}
-
-fn talk(callers: &mut [Caller], stopped: &AtomicBool) -> (u64, u64) {
+fn talk(
+    callers: &mut [Caller],
+    codec: CodecKind,
+    voice: &[Vec<u8>],
+    stopped: &AtomicBool,
+) -> (u64, u64) {
     let start = Instant::now();
     let calls = callers.len() as u32;
-    let (mut sent, mut received, mut bytes) = (0, 0, [0; 256]);
+    let (mut sent, mut received, mut bytes) = (0, 0, [0; 1_500]);
     for n in 0u32.. {
         let (round, index) = (n / calls, n % calls);
         let due = start + FRAME * round + FRAME * index / calls;
@@ -85,15 +90,26 @@ fn talk(callers: &mut [Caller], stopped: &AtomicBool) -> (u64, u64) {
         let caller = &mut callers[index as usize];
         let header = RtpHeader {
             marker: round == 0,
-            payload_type: 0,
+            payload_type: payload_type(codec),
             seq: SeqNo(round as u16),
-            time: RtpTime(round.wrapping_mul(160)),
+            time: RtpTime(round.wrapping_mul(codec.clock_hz() / 50)),
             ssrc: Ssrc(index + 1),
         };
-        header.write(&mut caller.packet);
+        // Not all of them say the same at once.
+        let payload = &voice[(round + index) as usize % voice.len()];
+        caller.packet.resize(RtpHeader::LEN + payload.len(), 0);
+        header.write(&mut caller.packet)[..payload.len()].copy_from_slice(payload);
         sent += u64::from(caller.socket.send(&caller.packet).is_ok());
     }
     (sent, received)
+}
+
+/// The one that caller and engine have agreed on.
+pub(crate) const fn payload_type(codec: CodecKind) -> u8 {
+    match codec {
+        CodecKind::Opus => 111,
+        _ => 0,
+    }
 }
 
 const FRAME: Duration = Duration::from_millis(20);

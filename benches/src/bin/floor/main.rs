@@ -1,16 +1,16 @@
-//! CPU per call of the whole engine beside the floor: a bare io_uring UDP echo that works in the
-//! same 2 ms batches. Same packets, same pinning, same run, alternating.
+//! CPU per call of the engine beside what it cannot do without: a bare io_uring UDP echo that works
+//! in the same 2 ms batches, and libopus. Same packets, same pinning, same run, in turns.
 //!
 //! ```text
-//! floor                                    the table, for 100 and 200 calls
+//! floor                                    G.711 at 200 and 800 calls: plain, with VAD, recorded
+//! floor --sides libopus,opus --calls 100   Opus
 //! floor --calls 100 --rounds 3 --seconds 5
 //! floor syscalls                           system calls for each packet, by strace
 //! ```
 //!
-//! Each measurement is two child processes: a server on one core (`echo-server` is the floor,
-//! `engine-server` the engine with one G.711 echo call for each caller) and a generator on the
-//! other one, which sends 172-byte packets every 20 ms for each call and counts what comes back.
-//! CPU is the scheduler's count of all threads of the server, kernel time included.
+//! Each measurement is two child processes: a server on one core and a generator on the other one,
+//! which sends a packet every 20 ms for each call and counts what comes back. CPU is the scheduler's
+//! count of all threads of the server, kernel time included.
 
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
@@ -19,7 +19,12 @@ use vox_benches::echo;
 mod compare;
 mod engine;
 mod generator;
+mod libopus;
+mod side;
 mod syscalls;
+mod voice;
+
+use side::Side;
 
 #[derive(Debug, Parser)]
 #[command(about = "CPU per call of the engine beside a bare io_uring UDP echo")]
@@ -34,10 +39,14 @@ struct Options {
 enum Mode {
     /// Counts the engine's system calls for each packet.
     Syscalls(syscalls::Count),
-    /// The floor: sends back what it receives, every 2 ms.
-    EchoServer(Peers),
-    /// The engine, with an echo call for each caller.
-    EngineServer(Peers),
+    /// A server.
+    Server {
+        /// Which.
+        side: Side,
+        /// Whom it serves.
+        #[command(flatten)]
+        peers: Peers,
+    },
     /// The callers.
     Generator(generator::Callers),
 }
@@ -58,8 +67,9 @@ fn main() -> Result<()> {
     match options.mode {
         None => compare::run(&options.compare),
         Some(Mode::Syscalls(options)) => syscalls::run(&options),
-        Some(Mode::EchoServer(peers)) => echo::run(&peers.peers),
-        Some(Mode::EngineServer(peers)) => engine::run(&peers),
+        Some(Mode::Server { side: Side::Floor, peers }) => echo::run(&peers.peers),
+        Some(Mode::Server { side: Side::Libopus, peers }) => libopus::run(&peers),
+        Some(Mode::Server { side, peers }) => engine::run(side, &peers),
         Some(Mode::Generator(options)) => generator::run(&options),
     }
 }

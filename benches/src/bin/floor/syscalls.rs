@@ -6,7 +6,8 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 use clap::Args;
 
-use crate::compare::{Running, Side};
+use crate::compare::Running;
+use crate::side::Side;
 
 #[derive(Debug, Args)]
 pub(crate) struct Count {
@@ -26,7 +27,7 @@ pub(crate) struct Count {
 
 pub(crate) fn run(options: &Count) -> Result<()> {
     let cores = [options.server_core, options.caller_core];
-    let running = Running::start(Side::Engine, options.calls, cores)?;
+    let running = Running::start(Side::Echo, options.calls, cores)?;
     let process = running.server.id().to_string();
     let traced = Command::new("timeout")
         .args(["--signal=INT", &options.seconds.to_string(), "strace", "-c", "-f", "-p", &process])
