@@ -10,6 +10,7 @@
 //! - [`phone`]: one call, from its INVITE to its report.
 //! - [`sip`]: placing and answering calls, one or thousands.
 //! - [`scenario`]: loads as data: who calls whom, when, for how long, with what.
+//! - [`generator`]: the media of thousands of calls at once, on io_uring.
 //! - [`media`]: the call's audio: a talker, a listener, their socket.
 //! - [`network`]: a seeded bad network in user space, between the talker and the socket.
 //! - [`capture`]: the call's packets, as a pcap file.
@@ -24,6 +25,7 @@
 pub mod capacity;
 pub mod capture;
 pub mod fleet;
+pub mod generator;
 pub mod measure;
 pub mod media;
 pub mod network;

@@ -60,6 +60,11 @@ fn loudest_window(pcm: &[f32]) -> Option<usize> {
 /// those of ITU-T G.113 Appendix I for G.711 with concealment; wide-band codecs are judged on the
 /// same scale, so theirs are a lower bound.
 pub fn mos(codec: CodecKind, loss: f64) -> f64 {
+    conversational_mos(codec, loss, Duration::ZERO)
+}
+
+/// The same for a conversation: `delay` is from mouth to ear, one way. Echo is taken as cancelled.
+pub fn conversational_mos(codec: CodecKind, loss: f64, delay: Duration) -> f64 {
     let (impairment, robustness) = match codec {
         CodecKind::Pcmu | CodecKind::Pcma | CodecKind::L16 => (0.0, 25.1),
         CodecKind::G722 => (0.0, 20.0),
@@ -67,11 +72,21 @@ pub fn mos(codec: CodecKind, loss: f64) -> f64 {
     };
     let percent = loss * 100.0;
     let effective = impairment + (95.0 - impairment) * percent / (percent + robustness);
-    let r: f64 = 93.2 - effective;
+    let r: f64 = 93.2 - effective - delay_impairment(delay);
     if r <= 0.0 {
         return 1.0;
     }
     (1.0 + 0.035 * r + r * (r - 60.0) * (100.0 - r) * 7e-6).clamp(1.0, 4.5)
+}
+
+/// `Idd` of ITU-T G.107 (7-27): none up to 100 ms.
+fn delay_impairment(delay: Duration) -> f64 {
+    let x = (delay.as_secs_f64() / 0.1).log2();
+    if x <= 0.0 {
+        return 0.0;
+    }
+    let term = |y: f64| (1.0 + y.powi(6)).powf(1.0 / 6.0);
+    25.0 * (term(x) - 3.0 * term(x / 3.0) + 2.0)
 }
 
 #[cfg(test)]

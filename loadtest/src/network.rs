@@ -1,18 +1,22 @@
 //! A seeded bad network in user space: what goes in comes out later, twice, or not at all.
 //!
 //! Sans-IO: [`Network::send`] takes a datagram and the time, [`Network::deliver`] hands out what
-//! has arrived. The same seed and the same sends give the same deliveries.
+//! has arrived. The same seed and the same sends give the same deliveries. Who keeps its packets
+//! elsewhere asks [`Fate`] only.
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
 use std::time::Duration;
 
-/// How bad the network is. Parsed from `loss=5%,jitter=40ms,burst=500ms@8s,drift=200ppm,seed=7`.
+/// How bad the network is. Parsed from
+/// `loss=5%,delay=80ms,jitter=40ms,burst=500ms@8s,drift=200ppm,seed=7`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Profile {
     /// Share of packets lost at random, 0..=1.
     pub loss: f64,
-    /// Each packet is delayed by up to this much more, uniformly; packets may overtake each other.
+    /// Each packet is delayed by this much ...
+    pub delay: Duration,
+    /// ... and by up to this much more, uniformly; packets may overtake each other.
     pub jitter: Duration,
     /// A stall: what is sent from this time on ...
     pub burst_at: Duration,
@@ -28,6 +32,7 @@ impl Default for Profile {
     fn default() -> Self {
         Self {
             loss: 0.0,
+            delay: Duration::ZERO,
             jitter: Duration::ZERO,
             burst_at: Duration::ZERO,
             burst: Duration::ZERO,
@@ -47,6 +52,7 @@ impl FromStr for Profile {
                 part.split_once('=').ok_or_else(|| format!("{part:?}: expected key=value"))?;
             match key {
                 "loss" => profile.loss = percent(value)?,
+                "delay" => profile.delay = duration(value)?,
                 "jitter" => profile.jitter = duration(value)?,
                 "burst" => {
                     let (length, at) = value.split_once('@').ok_or_else(|| {
@@ -60,7 +66,9 @@ impl FromStr for Profile {
                         value.parse().map_err(|_| format!("seed={value}: expected a number"))?
                 }
                 _ => {
-                    return Err(format!("{key}: expected one of loss, jitter, burst, drift, seed"));
+                    return Err(format!(
+                        "{key}: expected one of loss, delay, jitter, burst, drift, seed"
+                    ));
                 }
             }
         }
@@ -94,43 +102,73 @@ fn ppm(value: &str) -> Result<i32, String> {
     })
 }
 
+impl Profile {
+    /// The longest that a packet can be under way.
+    pub fn delay_max(&self) -> Duration {
+        self.delay + self.jitter + self.burst
+    }
+
+    /// A packet time of the talker's clock, when a true one lasts `frame`.
+    pub fn drifted(&self, frame: Duration) -> Duration {
+        frame.mul_f64(1.0 - f64::from(self.drift_ppm) * 1e-6)
+    }
+}
+
+/// Decides what becomes of each packet; keeps none.
+#[derive(Debug)]
+pub struct Fate {
+    profile: Profile,
+    random: SplitMix,
+    lost: u64,
+}
+
+impl Fate {
+    /// The same profile and the same times give the same fates.
+    pub fn new(profile: Profile) -> Self {
+        Self { profile, random: SplitMix(profile.seed), lost: 0 }
+    }
+
+    /// When a packet that is sent at `now` (since the start of the call) arrives; `None` for never.
+    pub fn arrival(&mut self, now: Duration) -> Option<Duration> {
+        // Both numbers are always drawn, so that loss and jitter do not shift each other's traces.
+        let (chance, jitter) = (self.random.unit(), self.random.unit());
+        if chance < self.profile.loss {
+            self.lost += 1;
+            return None;
+        }
+        let burst_end = self.profile.burst_at + self.profile.burst;
+        let leaves =
+            if (self.profile.burst_at..burst_end).contains(&now) { burst_end } else { now };
+        Some(leaves + self.profile.delay + self.profile.jitter.mul_f64(jitter))
+    }
+
+    /// Packets that were lost.
+    pub fn lost(&self) -> u64 {
+        self.lost
+    }
+}
+
 /// A network of one direction.
 #[derive(Debug)]
 pub struct Network {
-    profile: Profile,
-    random: SplitMix,
+    fate: Fate,
     /// By delivery time, then by order of sending.
     under_way: BTreeMap<(Duration, u64), Vec<u8>>,
     sent: u64,
-    lost: u64,
 }
 
 impl Network {
     /// An empty network.
     pub fn new(profile: Profile) -> Self {
-        Self {
-            profile,
-            random: SplitMix(profile.seed),
-            under_way: BTreeMap::new(),
-            sent: 0,
-            lost: 0,
-        }
+        Self { fate: Fate::new(profile), under_way: BTreeMap::new(), sent: 0 }
     }
 
     /// Takes a datagram at `now` (since the start of the call).
     pub fn send(&mut self, now: Duration, datagram: &[u8]) {
         self.sent += 1;
-        // Both numbers are always drawn, so that loss and jitter do not shift each other's traces.
-        let (chance, delay) = (self.random.unit(), self.random.unit());
-        if chance < self.profile.loss {
-            self.lost += 1;
-            return;
+        if let Some(arrives) = self.fate.arrival(now) {
+            self.under_way.insert((arrives, self.sent), datagram.to_vec());
         }
-        let burst_end = self.profile.burst_at + self.profile.burst;
-        let leaves =
-            if (self.profile.burst_at..burst_end).contains(&now) { burst_end } else { now };
-        let arrives = leaves + self.profile.jitter.mul_f64(delay);
-        self.under_way.insert((arrives, self.sent), datagram.to_vec());
     }
 
     /// The next datagram that has arrived by `now`.
@@ -146,7 +184,7 @@ impl Network {
 
     /// Datagrams that were lost.
     pub fn lost(&self) -> u64 {
-        self.lost
+        self.fate.lost()
     }
 }
 
@@ -217,11 +255,19 @@ mod tests {
     }
 
     #[test]
+    fn a_delay_is_the_same_for_all() {
+        let (out, _) = run("delay=80ms", 100);
+        let mut delays = out.iter().map(|(at, n)| *at - FRAME * u32::from(*n));
+        assert!(delays.all(|delay| delay == Duration::from_millis(80)));
+    }
+
+    #[test]
     fn a_wrong_profile_says_what_was_expected() {
         for (text, expected) in [
             ("loss=5", "expected a percentage"),
             ("loss=500%", "expected a percentage"),
             ("jitter=fast", "expected a duration"),
+            ("delay=80", "expected a duration"),
             ("burst=500ms", "expected LENGTH@START"),
             ("drift=2", "expected parts per million"),
             ("rain=1", "expected one of loss"),

@@ -89,7 +89,7 @@ impl Phone {
         let (mut call, agreed) = self.invite(&plan, local, &abandon).await?;
         let setup = placed.elapsed();
         let rate_hz = agreed.codec.rate_hz();
-        let said = resample(&plan.speech.0, plan.speech.1, rate_hz);
+        let said = media::resample(&plan.speech.0, plan.speech.1, rate_hz);
         let over = abandon.child_token();
         let talk = talk(socket, &plan, agreed, said.clone(), over.clone());
         let (by_peer, end) = {
@@ -194,15 +194,4 @@ fn report(
         recording: end.recording,
         capture: end.capture,
     }
-}
-
-fn resample(pcm: &[i16], from_hz: u32, to_hz: u32) -> Vec<i16> {
-    if from_hz == to_hz {
-        return pcm.to_vec();
-    }
-    let mut resampler = vox_codecs::dsp::resample::Resampler::new(from_hz, to_hz);
-    let mut out = vec![0; pcm.len() * to_hz as usize / from_hz as usize + 1];
-    let samples = resampler.process(pcm, &mut out);
-    out.truncate(samples);
-    out
 }

@@ -112,6 +112,21 @@ pub fn stamp_arrivals(socket: &UdpSocket) -> io::Result<()> {
     set_option(socket, libc::SOL_SOCKET, libc::SO_TIMESTAMPNS, 1)
 }
 
+/// Datagrams that a socket has lost because its queue was full.
+pub fn dropped(socket: &UdpSocket) -> io::Result<u64> {
+    // The last of nine counters is what is asked for (SK_MEMINFO_DROPS).
+    let mut counters = [0u32; 9];
+    let mut len = size_of_val(&counters) as libc::socklen_t;
+    let (level, name) = (libc::SOL_SOCKET, SO_MEMINFO);
+    let values = (&raw mut counters).cast();
+    // SAFETY: pointer and length describe `counters`, which lives across the call.
+    check(unsafe { libc::getsockopt(socket.as_raw_fd(), level, name, values, &raw mut len) })?;
+    Ok(u64::from(counters[8]))
+}
+
+/// The same number on all architectures that the kernel's generic headers are for.
+const SO_MEMINFO: i32 = 55;
+
 /// The processor time of the calling thread so far, user and kernel.
 pub fn thread_cpu_time() -> io::Result<Duration> {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };

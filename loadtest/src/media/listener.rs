@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use vox_codecs::Decoder;
 use vox_rtp::event::{EventReceiver, TelephoneEvent};
-use vox_rtp::{Datagram, RtpPacket, RtpTime, Ssrc, classify};
+use vox_rtp::{Datagram, RtpPacket, RtpTime, classify};
 
 use super::Agreed;
+use super::tally::{Place, Tally};
 
 /// Packets that may be awaited before a missing one counts as lost: 200 ms.
 const REORDER_PACKETS: usize = 10;
@@ -43,26 +44,21 @@ pub struct Listener {
     agreed: Agreed,
     decoder: Decoder,
     heard: Heard,
-    stream: Option<Position>,
+    tally: Tally,
+    stream: Option<Playing>,
     waiting: BTreeMap<i64, (RtpTime, Vec<u8>)>,
     events: EventReceiver,
     recording: Vec<i16>,
     scratch: Vec<i16>,
 }
 
-/// Where the stream stands.
+/// What decoding knows of the stream.
 #[derive(Debug)]
-struct Position {
-    ssrc: Ssrc,
-    /// Unwrapped sequence number of the newest packet.
-    newest: i64,
+struct Playing {
     /// The next to be decoded.
     next: i64,
     /// RTP time and place in the recording of the first packet.
     origin: (RtpTime, usize),
-    /// Transit of the newest packet in clock units, and smoothed jitter times 16.
-    transit: i64,
-    jitter_q4: i64,
 }
 
 impl Listener {
@@ -74,6 +70,7 @@ impl Listener {
             agreed,
             decoder,
             heard: Heard::default(),
+            tally: Tally::new(agreed.clock()),
             stream: None,
             waiting: BTreeMap::new(),
             events: EventReceiver::new(agreed.clock()),
@@ -96,7 +93,7 @@ impl Listener {
             self.heard.strangers += 1;
             return;
         }
-        let Some(index) = self.place(at, &packet) else { return };
+        let Some(index) = self.place(at, &packet, audio) else { return };
         if audio {
             self.waiting.insert(index, (packet.header.time, packet.payload.to_vec()));
         } else {
@@ -110,56 +107,41 @@ impl Listener {
     /// codec's rate.
     pub fn finish(mut self) -> (Heard, Vec<i16>) {
         self.play(0);
-        if let Some(stream) = &self.stream {
-            let units = stream.jitter_q4 as f64 / 16.0;
-            self.heard.jitter =
-                Duration::from_secs_f64(units / f64::from(self.agreed.codec.clock_hz()));
-        }
+        let counts = self.tally.counts();
+        self.heard = Heard {
+            packets: counts.received,
+            lost: counts.lost(),
+            reordered: counts.reordered,
+            duplicates: counts.duplicates,
+            jitter: self.tally.jitter(),
+            ..self.heard
+        };
         (self.heard, self.recording)
     }
 
     /// Counts the packet and gives its unwrapped sequence number; `None` for one that is not wanted.
-    fn place(&mut self, at: Duration, packet: &RtpPacket<'_>) -> Option<i64> {
-        let clock_hz = f64::from(self.agreed.codec.clock_hz());
-        let arrival = (at.as_secs_f64() * clock_hz) as i64;
-        let transit = arrival - i64::from(packet.header.time.0);
-        if self.stream.as_ref().is_none_or(|stream| stream.ssrc != packet.header.ssrc) {
-            self.play(0);
-            let seq = i64::from(packet.header.seq.0);
-            let place = (at.as_secs_f64() * f64::from(self.agreed.codec.rate_hz())) as usize;
-            self.heard.first_packet.get_or_insert(at);
-            self.heard.packets += 1;
-            self.stream = Some(Position {
-                ssrc: packet.header.ssrc,
-                newest: seq,
-                next: seq,
-                origin: (packet.header.time, place),
-                transit,
-                jitter_q4: 0,
-            });
-            return Some(seq);
+    fn place(&mut self, at: Duration, packet: &RtpPacket<'_>, audio: bool) -> Option<i64> {
+        let header = &packet.header;
+        let arrival_us = at.as_micros() as u64;
+        match self.tally.receive(header.ssrc, header.seq, header.time, arrival_us, audio) {
+            Place::First(position) => {
+                self.play(0);
+                let place = (at.as_secs_f64() * f64::from(self.agreed.codec.rate_hz())) as usize;
+                self.heard.first_packet.get_or_insert(at);
+                self.stream = Some(Playing { next: position.index, origin: (header.time, place) });
+                Some(position.index)
+            }
+            // What comes later than our patience is counted, and cannot be heard any more.
+            Place::Counted(position) => {
+                let next = self.stream.as_ref()?.next;
+                (position.index >= next).then_some(position.index)
+            }
+            Place::Duplicate => None,
+            Place::Suspect => {
+                self.heard.strangers += 1;
+                None
+            }
         }
-        let stream = self.stream.as_mut()?;
-        let step = packet.header.seq.0.wrapping_sub(stream.newest as u16) as i16;
-        let index = stream.newest + i64::from(step);
-        if self.waiting.contains_key(&index) {
-            self.heard.duplicates += 1;
-            return None;
-        }
-        if index < stream.next {
-            // Too late even for our patience, or a duplicate of what was played: either way it was
-            // counted when its place was passed.
-            self.heard.duplicates += 1;
-            return None;
-        }
-        self.heard.packets += 1;
-        self.heard.reordered += u64::from(step < 0);
-        stream.newest = stream.newest.max(index);
-        // RFC 3550 §A.8: J += (|D| - J) / 16, kept times 16. Timestamps wrap, so does the difference.
-        let d = i64::from((transit.wrapping_sub(stream.transit)) as i32).abs();
-        stream.jitter_q4 += d - stream.jitter_q4 / 16;
-        stream.transit = transit;
-        Some(index)
     }
 
     /// Decodes what is in order, and what is not once more than `patience` packets wait.
@@ -169,7 +151,6 @@ impl Listener {
             if index > stream.next && self.waiting.len() <= patience {
                 return;
             }
-            self.heard.lost += (index - stream.next) as u64;
             stream.next = index + 1;
             let origin = stream.origin;
             let Some((_, (time, payload))) = self.waiting.pop_first() else { return };
@@ -223,7 +204,7 @@ impl Listener {
 #[cfg(test)]
 mod tests {
     use vox_codecs::{CodecKind, Encoder};
-    use vox_rtp::{RtpHeader, SeqNo};
+    use vox_rtp::{RtpHeader, SeqNo, Ssrc};
 
     use super::*;
 

@@ -37,6 +37,32 @@ impl Agreed {
     }
 }
 
+/// Which way audio goes, seen from us (RFC 8866 §6.7).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Direction {
+    /// We talk and listen.
+    #[default]
+    SendRecv,
+    /// We talk only.
+    SendOnly,
+    /// We listen only.
+    RecvOnly,
+    /// Neither: on hold.
+    Inactive,
+}
+
+impl Direction {
+    /// Whether we talk.
+    pub const fn sends(self) -> bool {
+        matches!(self, Self::SendRecv | Self::SendOnly)
+    }
+
+    /// Whether we listen.
+    pub const fn receives(self) -> bool {
+        matches!(self, Self::SendRecv | Self::RecvOnly)
+    }
+}
+
 /// Why an answer cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SdpError {

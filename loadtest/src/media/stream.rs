@@ -63,7 +63,7 @@ impl Stream {
     pub async fn run(mut self, hung_up: CancellationToken) -> io::Result<StreamEnd> {
         setsockopt(&self.socket, sockopt::ReceiveTimestampns, &true)?;
         let start = Instant::now();
-        let frame = FRAME.mul_f64(1.0 - f64::from(self.network.drift_ppm) * 1e-6);
+        let frame = self.network.drifted(FRAME);
         let mut network = Network::new(self.network);
         let (mut sent, mut lateness_max, mut done_at) = (0u32, Duration::ZERO, None);
         let mut buffer = [0u8; DATAGRAM_BYTES];

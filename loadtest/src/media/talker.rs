@@ -1,12 +1,10 @@
 //! What we say: 20 ms packets of speech, digits after it, then silence.
 
-use std::collections::VecDeque;
-
 use vox_codecs::{CodecKind, Encoder};
-use vox_rtp::event::{EventSender, EventTiming};
 use vox_rtp::{RtpHeader, RtpTime, SeqNo, Ssrc};
 
 use super::Agreed;
+use super::press::Presses;
 
 /// Largest datagram we make: a 20 ms Opus or G.711 packet is far below.
 const DATAGRAM_BYTES: usize = 1_472;
@@ -19,11 +17,7 @@ pub struct Talker {
     event_payload_type: Option<u8>,
     speech: Vec<i16>,
     spoken: usize,
-    /// Still to be pressed.
-    digits: VecDeque<char>,
-    /// The digit being pressed, and the pause after it.
-    press: Option<EventSender>,
-    timing: EventTiming,
+    digits: Presses,
     header: RtpHeader,
     silence: Vec<i16>,
     out: [u8; DATAGRAM_BYTES],
@@ -39,15 +33,15 @@ impl Talker {
             time: RtpTime(seed.wrapping_mul(2_654_435_761)),
             ssrc: Ssrc(seed ^ 0x5EED_CA11),
         };
+        let mut presses = Presses::new(agreed.clock());
+        presses.press(digits);
         Self {
             encoder: Encoder::new(agreed.codec),
             payload_type: agreed.payload_type,
             event_payload_type: agreed.event_payload_type,
             speech,
             spoken: 0,
-            digits: digits.chars().collect(),
-            press: None,
-            timing: EventTiming::new(agreed.clock()),
+            digits: presses,
             header,
             silence: vec![0; agreed.codec.frame_samples()],
             out: [0; DATAGRAM_BYTES],
@@ -56,14 +50,11 @@ impl Talker {
 
     /// Whether everything was said and every digit pressed.
     pub fn is_done(&self) -> bool {
-        self.spoken >= self.speech.len() && self.digits.is_empty() && self.press.is_none()
+        self.spoken >= self.speech.len() && self.digits.is_done()
     }
 
     /// The next packet's bytes; called every 20 ms of the talker's clock.
     pub fn next_packet(&mut self) -> &[u8] {
-        if self.spoken >= self.speech.len() && self.press.is_none() {
-            self.press_next();
-        }
         let len = match self.event_packet() {
             Some(len) => len,
             None => self.speech_packet(),
@@ -91,19 +82,12 @@ impl Talker {
         len
     }
 
-    fn press_next(&mut self) {
-        let digit = self.digits.pop_front();
-        self.press = digit.and_then(|digit| EventSender::new(digit, self.header.time, self.timing));
-    }
-
     /// While a digit is pressed it replaces the audio (RFC 4733 §2.5.1.1).
     fn event_packet(&mut self) -> Option<usize> {
-        let press = self.press.as_mut()?;
-        let packet = press.tick();
-        if press.is_done() {
-            self.press = None;
+        if self.spoken < self.speech.len() {
+            return None;
         }
-        let packet = packet?;
+        let packet = self.digits.tick(self.header.time)?;
         let header = RtpHeader {
             marker: packet.marker,
             payload_type: self.event_payload_type?,
