@@ -1,8 +1,11 @@
 //! What a process and all of its descendants cost, by `/proc`.
 
-use std::collections::HashMap;
 use std::fs;
-use std::time::{Duration, Instant};
+use std::time::Instant;
+
+pub use voxload::target::processes;
+
+use voxload::target::CpuTimes;
 
 /// The processor time of a tree's threads, by the scheduler, since [`CpuTime::start`].
 ///
@@ -11,7 +14,7 @@ use std::time::{Duration, Instant};
 pub struct CpuTime {
     root: u32,
     began: Instant,
-    before: HashMap<String, u64>,
+    before: CpuTimes,
 }
 
 /// Memory of a tree.
@@ -26,17 +29,13 @@ pub struct Memory {
 impl CpuTime {
     /// Begins to count.
     pub fn start(root: u32) -> Self {
-        Self { root, began: Instant::now(), before: threads(root) }
+        Self { root, began: Instant::now(), before: CpuTimes::of(root) }
     }
 
     /// Percent of a core, kernel time included.
     pub fn percent(&self) -> f64 {
         let elapsed = self.began.elapsed();
-        let since = |(thread, nanos): (String, u64)| {
-            nanos.saturating_sub(self.before.get(&thread).copied().unwrap_or(0))
-        };
-        let used = Duration::from_nanos(threads(self.root).into_iter().map(since).sum());
-        100.0 * used.as_secs_f64() / elapsed.as_secs_f64()
+        100.0 * CpuTimes::of(self.root).since(&self.before).total / elapsed.as_secs_f64()
     }
 }
 
@@ -52,41 +51,6 @@ impl Memory {
         }
         memory
     }
-}
-
-/// A process and its descendants.
-pub fn processes(root: u32) -> Vec<u32> {
-    let all = fs::read_dir("/proc").into_iter().flatten().flatten();
-    let numbers = all.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
-    let parents: Vec<_> = numbers.filter_map(|process| Some((process, parent(process)?))).collect();
-    let mut tree = vec![root];
-    let mut at = 0;
-    while at < tree.len() {
-        let children = parents.iter().filter(|(_, parent)| *parent == tree[at]);
-        tree.extend(children.map(|(process, _)| *process).collect::<Vec<_>>());
-        at += 1;
-    }
-    tree
-}
-
-fn parent(process: u32) -> Option<u32> {
-    let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
-    // The name in parentheses may hold anything; after it: state, parent.
-    stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
-}
-
-/// Nanoseconds on a core of each thread.
-fn threads(root: u32) -> HashMap<String, u64> {
-    let mut threads = HashMap::new();
-    for process in processes(root) {
-        let tasks = fs::read_dir(format!("/proc/{process}/task")).into_iter().flatten().flatten();
-        for task in tasks.map(|task| task.path()) {
-            let Ok(schedstat) = fs::read_to_string(task.join("schedstat")) else { continue };
-            let nanos = schedstat.split(' ').next().and_then(|nanos| nanos.parse().ok());
-            threads.insert(task.display().to_string(), nanos.unwrap_or(0));
-        }
-    }
-    threads
 }
 
 fn mib(rollup: &str, line: &str) -> f64 {
