@@ -84,6 +84,9 @@ pub enum PlanError {
         "expected the JSON of `voxload capacity`, found that of `voxload run`: it says what was tried, not what holds"
     )]
     NoSearch,
+    /// It is a search for calls a second.
+    #[error("this search raised calls a second: expected one that raised calls at once")]
+    OfRate,
     /// Nothing held.
     #[error("the search found no load that held the pass line: there is nothing to plan with")]
     NothingHeld,
@@ -99,6 +102,9 @@ impl Measured {
     /// Of a search's file.
     pub fn of(results: &ResultsFile) -> Result<Self, PlanError> {
         let ResultsFile::Capacity(search) = results else { return Err(PlanError::NoSearch) };
+        if search.is_of_rate() {
+            return Err(PlanError::OfRate);
+        }
         if search.calls == 0 {
             return Err(PlanError::NothingHeld);
         }

@@ -37,6 +37,8 @@ fn a_plan_is_made_of_a_search_only() {
     assert_eq!(Measured::of(&search).map(|measured| measured.calls), Ok(640));
     let run = ResultsFile::Run(Box::new(samples::run(10, 20)));
     assert_eq!(Measured::of(&run), Err(PlanError::NoSearch));
+    let rate = ResultsFile::Capacity(Box::new(samples::rate()));
+    assert_eq!(Measured::of(&rate), Err(PlanError::OfRate));
     let nothing = ResultsFile::Capacity(Box::default());
     assert_eq!(Measured::of(&nothing), Err(PlanError::NothingHeld));
     let plan = |forecast: &Forecast, calls| Plan::make(forecast, &measured(calls));

@@ -6,6 +6,7 @@ use crate::results::{
     Calls, CapacityReport, CostPerCall, Distribution, GeneratorCost, Heard, Host, HostsNeeded,
     PassLine, Point, Provenance, RunReport, Second, TargetCost, ThreadCost, Verdict,
 };
+use crate::scenario::{Arrival, Scenario};
 
 /// `calls` at once for `seconds`; lateness grows steeply beyond 640 calls.
 pub(crate) fn run(calls: u64, seconds: u64) -> RunReport {
@@ -138,6 +139,17 @@ pub(crate) fn capacity() -> CapacityReport {
             .into(),
         points,
     }
+}
+
+/// The same search, by calls a second.
+pub(crate) fn rate() -> CapacityReport {
+    let mut search = capacity();
+    let mut scenario = Scenario::load("echo", &[]).expect("a ready one");
+    scenario.callers.as_mut().expect("callers").arrival = Arrival::Rate(100.0);
+    for point in &mut search.points {
+        point.run.scenario_toml = scenario.to_toml();
+    }
+    search
 }
 
 fn provenance() -> Provenance {

@@ -40,6 +40,11 @@ fn the_first_screen_answers_in_one_sentence() {
             "This host did not hold the pass line at any load that was tried.",
             "What broke first, at 700 calls",
         ),
+        (
+            ResultsFile::Capacity(Box::new(samples::rate())),
+            "This host takes 640 echo calls a second.",
+            "CPU, cores, by calls a second",
+        ),
         (run(|_| ()), "200 calls at once held the pass line for 46.0 s.", "Pass line"),
         (
             run(|run| run.verdict = Verdict::GeneratorWasTheLimit { why }),

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Broken, PassLine, Provenance, RunReport};
+use crate::scenario::Scenario;
 
 /// What a search found.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -62,4 +63,19 @@ pub struct HostsNeeded {
     pub calls: u64,
     /// Hosts, none of them above 80 % of what was measured.
     pub hosts: u64,
+}
+
+impl CapacityReport {
+    /// Whether calls a second were raised, and not calls at once: then every count of calls here is
+    /// one a second. The scenario that was tried tells it.
+    pub fn is_of_rate(&self) -> bool {
+        let tried = self.points.first().map(|point| Scenario::parse(&point.run.scenario_toml, &[]));
+        let callers = tried.and_then(Result::ok).and_then(|scenario| scenario.callers);
+        callers.is_some_and(|callers| callers.arrival.at_once().is_none())
+    }
+
+    /// What was raised.
+    pub fn unit(&self) -> &'static str {
+        if self.is_of_rate() { "calls a second" } else { "calls at once" }
+    }
 }

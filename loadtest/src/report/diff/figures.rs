@@ -27,13 +27,17 @@ fn of_search(search: &CapacityReport) -> Vec<Figure> {
     let broken = search.broken_at.map(|at| at as f64).filter(|at| *at >= held);
     let band = broken.map(|high| Band { low: held, high });
     let mut figures = vec![Figure {
-        name: "calls at once that hold",
+        name: match search.is_of_rate() {
+            true => "calls a second that hold",
+            false => "calls at once that hold",
+        },
         value: held,
         text: count(search.calls),
         band,
         wanted: Wanted::More,
     }];
-    if let Some(needed) = search.hosts.iter().find(|needed| needed.calls == 1_000) {
+    let thousand = search.hosts.iter().find(|needed| needed.calls == 1_000);
+    if let Some(needed) = thousand.filter(|_| !search.is_of_rate()) {
         figures.push(Figure {
             name: "hosts for 1,000 calls",
             value: needed.hosts as f64,

@@ -44,7 +44,15 @@ fn answer(report: &CapacityReport) -> String {
     }
     let least = if report.broken_at.is_none() { "at least " } else { "" };
     let (calls, scenario) = (count(report.calls), &report.scenario);
-    let mut answer = format!("This host holds {least}{calls} {scenario} calls at once");
+    let (rate, verb) = match report.is_of_rate() {
+        true => (true, "takes"),
+        false => (false, "holds"),
+    };
+    let unit = report.unit();
+    let mut answer = format!("This host {verb} {least}{calls} {scenario} {unit}");
+    if rate {
+        return answer + ".";
+    }
     if let Some(thousand) = report.hosts.iter().find(|needed| needed.calls == 1_000) {
         let hosts = if thousand.hosts == 1 { "host" } else { "hosts" };
         answer += &format!("; {} {hosts} for 1,000", count(thousand.hosts));
@@ -88,8 +96,7 @@ fn generator_was_the_limit(report: &CapacityReport) -> bool {
 }
 
 fn facts(report: &CapacityReport) -> Vec<Fact> {
-    let per_second = format!("{} a second placed", numbers::significant(report.calls_per_second));
-    let mut facts = vec![Fact::new("Calls at once", count(report.calls), per_second)];
+    let mut facts = vec![headline(report)];
     if let Some(worst) = report.broken.first() {
         let at = report.broken_at.map_or_else(String::new, |at| format!(" at {} calls", count(at)));
         let found = format!("{} found{at}", worst.found);
@@ -104,7 +111,7 @@ fn facts(report: &CapacityReport) -> Vec<Fact> {
         let descriptors = format!("and {} descriptors", numbers::significant(cost.descriptors));
         facts.push(Fact::new("Memory of a call", bytes(cost.rss_bytes), descriptors));
     }
-    for needed in &report.hosts {
+    for needed in report.hosts.iter().filter(|_| !report.is_of_rate()) {
         let label = format!("Hosts for {} calls", count(needed.calls));
         facts.push(Fact::new(&label, count(needed.hosts), "none above 80 % of what it holds"));
     }
@@ -115,6 +122,21 @@ fn facts(report: &CapacityReport) -> Vec<Fact> {
         facts.push(Fact::new("Generator", cores, format!("sent {late} late at p99.9")));
     }
     facts
+}
+
+/// The answer as a figure, with how exactly it is known.
+fn headline(report: &CapacityReport) -> Fact {
+    let exactly = match report.broken_at {
+        Some(at) => format!("{} broke it; ", count(at)),
+        None => String::new(),
+    };
+    let placed = match report.is_of_rate() {
+        true => String::new(),
+        false => format!("{} a second placed", numbers::significant(report.calls_per_second)),
+    };
+    let label = if report.is_of_rate() { "Calls a second" } else { "Calls at once" };
+    let note = format!("{exactly}{placed}");
+    Fact::new(label, count(report.calls), note.trim_end_matches("; "))
 }
 
 /// All loads, in the order they were tried.
@@ -133,6 +155,7 @@ fn tried(report: &CapacityReport) -> Section {
         "verdict",
     ];
     let mut table = Table::new(columns, &[10]);
+    table.columns[0] = if report.is_of_rate() { "Calls a second" } else { "Calls" }.into();
     for point in &report.points {
         table.rows.push(tried_row(point));
     }

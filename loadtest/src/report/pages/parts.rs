@@ -105,6 +105,7 @@ pub(crate) fn quantiles(run: &RunReport) -> Block {
 pub(crate) fn target(cost: &TargetCost, calls: f64) -> Vec<Block> {
     let per_call = |value: String| if calls > 0.0 { value } else { NOTHING.into() };
     let more = cost.rss_bytes.saturating_sub(cost.rss_idle_bytes) as f64;
+    let descriptors = cost.descriptors.saturating_sub(cost.descriptors_idle) as f64;
     let cores = numbers::cores;
     let cpu = |cores: f64| per_call(format!("{} of a core", percent(cores / calls)));
     let table = Table::new(["Target", "all", "per call"], &[0])
@@ -115,7 +116,7 @@ pub(crate) fn target(cost: &TargetCost, calls: f64) -> Vec<Block> {
         .row([
             "descriptors".into(),
             count(cost.descriptors),
-            per_call(numbers::significant(cost.descriptors as f64 / calls)),
+            per_call(numbers::significant(descriptors / calls)),
         ])
         .row(["threads".into(), count(cost.threads), String::new()])
         .row(["processes".into(), count(cost.processes), String::new()]);

@@ -56,7 +56,10 @@ fn verdict(run: &RunReport) -> (Tone, String, Vec<String>) {
     let load = format!("{} calls at once", count(run.calls.peak));
     let time = seconds(run.measured_seconds);
     let line = run.pass_line.as_ref().map(|line| format!("Pass line: {}", spaced(line)));
-    let lines = |first: Option<String>| first.into_iter().chain(line.clone()).collect::<Vec<_>>();
+    let early = run.interrupted.then(|| "Somebody ended this run early.".to_owned());
+    let lines = |first: Option<String>| {
+        first.into_iter().chain(line.clone()).chain(early.clone()).collect::<Vec<_>>()
+    };
     match &run.verdict {
         Verdict::Pass => {
             (Tone::Good, format!("{load} held the pass line for {time}."), lines(None))

@@ -44,7 +44,7 @@ fn judge(report: &CapacityReport, title: &str, measure: Measure, scale: f64) -> 
     }
     let bounds = limits(Some(&report.pass_line), measure).into_iter();
     let chart = Chart {
-        title: format!("{title}, by calls at once"),
+        title: format!("{title}, by {}", report.unit()),
         series,
         limits: bounds.map(|(bound, name)| (bound * scale, name)).collect(),
         y_from: (measure == Measure::Mos).then_some(1.0),
@@ -66,7 +66,7 @@ fn cpu(report: &CapacityReport) -> Option<Plot> {
         Series::new(name, colour, Shape::Dots, over_load(report, of, |_| true))
     };
     let chart = Chart {
-        title: "CPU, cores, by calls at once".into(),
+        title: format!("CPU, cores, by {}", report.unit()),
         series: vec![
             series("generator", Colour::Orange, &generator),
             series("target", Colour::Blue, &target),
@@ -84,7 +84,7 @@ fn memory(report: &CapacityReport) -> Option<Plot> {
     };
     let points = over_load(report, &mib, |_| true);
     let chart = Chart {
-        title: "Memory of the target, MiB, by calls at once".into(),
+        title: format!("Memory of the target, MiB, by {}", report.unit()),
         series: vec![Series::new("", Colour::Blue, Shape::Dots, points)],
         x_ends: Some(ends(report)),
         ..Chart::default()
