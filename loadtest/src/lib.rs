@@ -37,5 +37,9 @@ pub mod scenario;
 pub mod sip;
 pub mod target;
 
+#[cfg(test)]
+#[global_allocator]
+static ALLOCATOR: vox_heap::Counting = vox_heap::Counting;
+
 pub use phone::{CallPlan, Phone, PhoneError, Transport};
 pub use report::CallReport;

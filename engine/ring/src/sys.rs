@@ -199,6 +199,14 @@ pub fn pin_to(core: usize) -> io::Result<()> {
     check(unsafe { libc::sched_setaffinity(0, size_of_val(&set), &raw const set) }).map(drop)
 }
 
+/// Has the scheduler prefer this thread to others, where the process may ask for that
+/// (CAP_SYS_NICE).
+pub fn prefer_this_thread() -> io::Result<()> {
+    const NICE: i32 = -15;
+    // SAFETY: no pointers. Zero is the calling thread.
+    check(unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, NICE) }).map(drop)
+}
+
 /// A resource limit of this process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limit {
