@@ -9,6 +9,7 @@
 //!
 //! - [`phone`]: one call, from its INVITE to its report.
 //! - [`sip`]: placing and answering calls, one or thousands.
+//! - [`run`]: a load, from its scenario to its report.
 //! - [`scenario`]: loads as data: who calls whom, when, for how long, with what.
 //! - [`generator`]: the media of thousands of calls at once, on io_uring.
 //! - [`media`]: the call's audio: a talker, a listener, their socket.
@@ -20,7 +21,7 @@
 //! - [`plan`]: how many hosts a traffic needs, by Erlang's formulas.
 //! - [`measure`]: round trip by correlation, MOS by the E-model.
 //!
-//! What this crate does not do yet: many calls as a load, capacity search.
+//! What this crate does not do: SRTP, SIP over TLS, registration, video.
 
 pub mod capacity;
 pub mod capture;
@@ -33,6 +34,7 @@ pub mod phone;
 pub mod plan;
 pub mod report;
 pub mod results;
+pub mod run;
 pub mod scenario;
 pub mod sip;
 pub mod target;

@@ -60,10 +60,10 @@ pub enum Verdict {
     },
 }
 
-/// What became of the calls.
+/// What became of the calls: of all of the run, where nothing else is said.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Calls {
-    /// INVITEs sent.
+    /// INVITEs sent; by callees, received.
     pub placed: u64,
     /// Of those, answered with 200.
     pub answered: u64,
@@ -128,10 +128,13 @@ pub struct GeneratorCost {
     pub rest_cores: f64,
     /// How late its packets left against their grid, ms.
     pub send_late_ms: Distribution,
-    /// Packets that its own kernel did not take.
+    /// Packets that its own kernel did not take, or that were not made in time.
     pub send_dropped: u64,
     /// Packets that came while it had no buffer for them.
     pub receive_dropped: u64,
+    /// How late calls were placed against their plan, ms.
+    #[serde(default)]
+    pub place_late_ms: Distribution,
     /// Resident memory, bytes.
     pub rss_bytes: u64,
 }

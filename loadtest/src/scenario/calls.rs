@@ -5,7 +5,7 @@ use std::time::Duration;
 use vox_codecs::CodecKind;
 
 use super::random::Random;
-use super::{Callers, Codec, Scenario, Share};
+use super::{Callees, Callers, Codec, Scenario, Share};
 use crate::network::Profile;
 
 /// What one caller does. Times without another word are since the answer.
@@ -29,8 +29,8 @@ pub struct PlannedCall {
     pub on_hold: Option<(Duration, Duration)>,
     /// When it offers other codecs, and which.
     pub change: Option<(Duration, Vec<CodecKind>)>,
-    /// Its network, with a seed of its own.
-    pub network: Option<Profile>,
+    /// Its network.
+    pub network: Profile,
     /// Seed of everything else that is left to chance in it.
     pub seed: u64,
 }
@@ -98,7 +98,7 @@ impl Iterator for Calls<'_> {
             on_hold: on_hold
                 .map(|on_hold| (on_hold.after.draw(&mut random), on_hold.length.draw(&mut random))),
             change: change.map(|change| (change.after.draw(&mut random), kinds(&change.codecs))),
-            network: callers.network.as_ref().map(|net| with_seed(net.profile, seed)),
+            network: callers.network.as_ref().map(|net| net.profile).unwrap_or_default(),
             seed,
         })
     }
@@ -115,11 +115,60 @@ impl Calls<'_> {
     }
 }
 
-pub(crate) fn kinds(codecs: &[Codec]) -> Vec<CodecKind> {
-    codecs.iter().map(|codec| codec.0).collect()
+/// What one callee does.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PlannedAnswer {
+    /// The call's number, from 0 on, in the order of their coming.
+    pub number: u64,
+    /// What becomes of it.
+    pub reply: Reply,
+    /// When it hangs up, since the answer; never, when there is none.
+    pub hangs_up: Option<Duration>,
+    /// Whether it says nothing.
+    pub silent: bool,
+    /// Its network.
+    pub network: Profile,
+    /// Seed of everything else that is left to chance in it.
+    pub seed: u64,
 }
 
-/// The same network with other dice.
-pub(crate) const fn with_seed(profile: Profile, seed: u64) -> Profile {
-    Profile { seed: profile.seed ^ seed, ..profile }
+/// What a callee answers with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reply {
+    /// 200, after it has rung for so long.
+    Accept(Duration),
+    /// A refusal, with this status.
+    Refuse(u16),
+    /// It rings until the caller gives up.
+    Ring,
+}
+
+impl Callees {
+    /// What the `nth` callee does.
+    pub(crate) fn answer(&self, seed: u64, number: u64) -> PlannedAnswer {
+        let mut random = Random::nth(seed ^ CALLEES_STREAM, number);
+        let mut is = |share: Share| random.unit() < share.0;
+        let refuse = self.refuse.as_ref().filter(|refuse| is(refuse.share));
+        let (rings, silent) = (is(self.ring_only), is(self.silent));
+        let ringing = self.answer_after.draw(&mut random);
+        PlannedAnswer {
+            number,
+            reply: match refuse {
+                Some(refuse) => Reply::Refuse(refuse.status),
+                None if rings => Reply::Ring,
+                None => Reply::Accept(ringing),
+            },
+            hangs_up: self.hang_up_after.as_ref().map(|after| after.draw(&mut random)),
+            silent,
+            network: self.network.as_ref().map(|net| net.profile).unwrap_or_default(),
+            seed: random.next(),
+        }
+    }
+}
+
+/// Callees do not throw the callers' dice.
+const CALLEES_STREAM: u64 = 0x0CA1_1EE5 << 32;
+
+pub(crate) fn kinds(codecs: &[Codec]) -> Vec<CodecKind> {
+    codecs.iter().map(|codec| codec.0).collect()
 }

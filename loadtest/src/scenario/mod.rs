@@ -20,7 +20,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 pub use arrival::{Arrival, Moments, Step};
-pub use calls::{Calls, PlannedCall};
+pub(crate) use calls::kinds;
+pub use calls::{Calls, PlannedAnswer, PlannedCall, Reply};
 pub use overrides::Override;
 pub use parties::{
     Called, Callees, Callers, Change, Expect, GiveUp, Offer, OnHold, Refuse, Target, Window,

@@ -200,6 +200,9 @@ pub struct Callees {
     /// Share of them that says nothing: packets of silence.
     #[serde(default)]
     pub silent: Share,
+    /// Whether they give back what they hear instead.
+    #[serde(default)]
+    pub echo: bool,
     /// What lies between their mouths and the wire.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network: Option<Net>,

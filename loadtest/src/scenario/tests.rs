@@ -235,3 +235,26 @@ fn targets_are_called_in_turn_or_by_their_weights() {
     let second = weighted.iter().filter(|&&target| target == 1).count();
     assert!((2_300..2_500).contains(&second), "{second} of 3000");
 }
+
+#[test]
+fn callees_refuse_ring_on_and_answer_in_the_shares_that_were_asked_for() {
+    let text = r#"
+        name = "called"
+        window = { measured = "1s" }
+        [callees]
+        listen = "127.0.0.1:5070"
+        answer_after = { uniform = { from = "1s", to = "3s" } }
+        refuse = { share = "3%", status = 603 }
+        ring_only = "5%"
+    "#;
+    let callees = Scenario::parse(text, &[]).unwrap().callees.unwrap();
+    let answers: Vec<_> = (0..20_000).map(|n| callees.answer(1, n)).collect();
+    let count = |is: fn(&Reply) -> bool| answers.iter().filter(|a| is(&a.reply)).count();
+    assert!(count(|reply| *reply == Reply::Refuse(603)).abs_diff(600) < 80);
+    assert!(count(|reply| *reply == Reply::Ring).abs_diff(970) < 100);
+    let within =
+        |reply: &Reply| matches!(reply, Reply::Accept(d) if (1.0..3.0).contains(&d.as_secs_f64()));
+    assert!(count(within).abs_diff(18_430) < 150);
+    assert_eq!(answers[7], callees.answer(1, 7));
+    assert!(answers.iter().all(|answer| answer.hangs_up.is_none()));
+}

@@ -2,10 +2,11 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::socket::{setsockopt, sockopt};
 use rsipstack::EndpointBuilder;
+use rsipstack::dialog::dialog::{Dialog, DialogState};
 use rsipstack::dialog::dialog_layer::DialogLayer;
 use rsipstack::sip::{HasHeaders, Method, Scheme, StatusCode, Uri};
 use rsipstack::transaction::TransactionReceiver;
@@ -25,6 +26,9 @@ use super::{SipError, Transport};
 const SOCKET_BUFFER_BYTES: usize = 4 << 20;
 /// The stack's timers can miss the wake-up for one that is set while they go to sleep.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
+/// How long a request waits for the ACK before it, and how often that is looked for.
+const ACK_MAX: Duration = Duration::from_millis(500);
+const ACK_LOOK: Duration = Duration::from_millis(2);
 /// Calls that may wait to be taken up; more are refused.
 const INCOMING_MAX: usize = 1_024;
 
@@ -148,7 +152,10 @@ async fn route(
 ) {
     while let Some(mut request) = incoming.recv().await {
         if let Some(mut dialog) = dialogs.match_dialog(&request) {
-            tokio::spawn(async move { dialog.handle(&mut request).await });
+            tokio::spawn(async move {
+                until_acknowledged(&dialog).await;
+                dialog.handle(&mut request).await
+            });
             continue;
         }
         match (&request.original.method, &calls) {
@@ -158,6 +165,16 @@ async fn route(
             (Method::Options, Some(_)) => _ = request.reply(StatusCode::OK).await,
             _ => _ = request.reply(StatusCode::CallTransactionDoesNotExist).await,
         }
+    }
+}
+
+/// The ACK that makes a call of what we answered goes to the INVITE's own task. What follows it closely may
+/// be here first, and the stack would take a re-INVITE for the first one.
+async fn until_acknowledged(dialog: &Dialog) {
+    let Dialog::Invite(dialog) = dialog else { return };
+    let deadline = Instant::now() + ACK_MAX;
+    while matches!(dialog.state(), DialogState::WaitAck(..)) && Instant::now() < deadline {
+        tokio::time::sleep(ACK_LOOK).await;
     }
 }
 

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use rsipstack::dialog::dialog::{DialogState, DialogStateReceiver};
 use rsipstack::dialog::dialog_layer::DialogLayer;
 use rsipstack::dialog::invite_dialog::InviteDialog;
-use rsipstack::sip::{Header, Param, StatusCode, Transport, Uri};
+use rsipstack::sip::{HasHeaders, Header, Param, StatusCode, Transport, Uri};
 use rsipstack::transaction::transaction::Transaction;
 use tokio::sync::mpsc;
 
 use super::LiveCall;
+use super::placing::agent_of;
 
 /// A call that waits to be answered. Dropped, it is refused with 480.
 pub struct Incoming {
@@ -17,6 +18,7 @@ pub struct Incoming {
     dialog: Option<InviteDialog>,
     states: Option<DialogStateReceiver>,
     offer: Vec<u8>,
+    agent: Option<String>,
 }
 
 /// Makes a call of an INVITE and hands it on.
@@ -46,6 +48,7 @@ pub(super) async fn take(
         dialog: Some(dialog.clone()),
         states: Some(states),
         offer: request.original.body.clone(),
+        agent: agent_of(request.original.headers().iter()),
     });
     // Drives the INVITE's transaction until it is acknowledged, cancelled or refused.
     tokio::spawn(async move { dialog.handle(&mut request).await });
@@ -55,6 +58,11 @@ impl Incoming {
     /// The caller's SDP; empty when it wants ours first.
     pub fn offer(&self) -> &[u8] {
         &self.offer
+    }
+
+    /// What the caller says it is (`User-Agent`).
+    pub fn agent(&self) -> Option<&str> {
+        self.agent.as_deref()
     }
 
     /// Lets it ring (180).

@@ -11,6 +11,9 @@ mod agent;
 mod answering;
 mod live;
 mod placing;
+mod session;
+#[cfg(test)]
+mod tests;
 
 use std::io;
 
@@ -21,6 +24,7 @@ pub use agent::{Listener, UserAgent};
 pub use answering::Incoming;
 pub use live::{LiveCall, Offered, PeerEvent};
 pub use placing::{Answer, Invite, Outgoing};
+pub use session::Session;
 
 /// How SIP travels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]

@@ -72,7 +72,9 @@ impl Outgoing {
         let response = response.ok_or(SipError::NoAnswer)?;
         let status = u16::from(response.status_code.clone());
         match status {
-            200..300 => Ok(Answer { agent: agent_of(&response), body: response.body }),
+            200..300 => {
+                Ok(Answer { agent: agent_of(response.headers.iter()), body: response.body })
+            }
             // The stack's own word for a server that says nothing for 64 * T1.
             408 => Err(SipError::NoAnswer),
             _ => Err(refusal(status, &response)),
@@ -97,8 +99,9 @@ impl std::fmt::Debug for Outgoing {
     }
 }
 
-fn agent_of(response: &Response) -> Option<String> {
-    response.headers.iter().find_map(|header| match header {
+/// What the sender of these header fields says it is.
+pub(super) fn agent_of<'a>(mut headers: impl Iterator<Item = &'a Header>) -> Option<String> {
+    headers.find_map(|header| match header {
         Header::Server(server) => Some(value_of(&server.to_string())),
         Header::UserAgent(agent) => Some(value_of(&agent.to_string())),
         _ => None,
