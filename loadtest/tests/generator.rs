@@ -199,6 +199,7 @@ async fn legs_that_are_silent_vanish_hold_press_or_echo_do_so() {
     tokio::time::sleep(seconds(2.5)).await;
     let silent = silent.stop().await.unwrap();
     assert_eq!((silent.sound, silent.said.markers, silent.is_echoed()), (Sound::Silence, 0, false));
+    assert!(!silent.is_one_way(), "it was silent itself");
     let vanished = vanishing.stop().await.unwrap();
     assert!(near(vanished.duration, seconds(1.0), seconds(0.2)), "{vanished:?}");
     assert!(vanished.said.sent < 70 && vanished.heard.lost() == 0, "{vanished:?}");

@@ -42,8 +42,11 @@
 //!
 //! What it does not do: SIP, RTCP, SRTP, playing what is heard.
 
+use std::net::UdpSocket;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+
+use vox_ring::sys;
 
 mod config;
 mod interval;
@@ -69,13 +72,20 @@ pub struct Generator {
     config: GeneratorConfig,
     links: Vec<Arc<Link>>,
     threads: Vec<JoinHandle<()>>,
+    /// The kernel begins to stamp arrivals a little after the first socket has asked for it: this one
+    /// is there before any leg's.
+    _stamped: UdpSocket,
 }
 
 impl Generator {
     /// Starts the threads. What cannot work is said before a media socket is bound.
     pub fn start(config: GeneratorConfig) -> Result<Self, StartError> {
         config::check(&config)?;
-        let mut generator = Self { config, links: Vec::new(), threads: Vec::new() };
+        let stamped = UdpSocket::bind((config.bind, 0))
+            .and_then(|socket| sys::stamp_arrivals(&socket).map(|()| socket))
+            .map_err(|error| StartError::Bind(config.bind, error))?;
+        let (links, threads) = (Vec::new(), Vec::new());
+        let mut generator = Self { config, links, threads, _stamped: stamped };
         for n in 0..generator.config.threads() {
             let core = generator.config.cores.get(n).copied();
             let (link, ends) = Link::new(core, generator.config.legs_of_thread())?;

@@ -59,6 +59,8 @@ pub struct Said {
     pub skipped: u64,
     /// Markers in what was sent.
     pub markers: u64,
+    /// There was speech in it: the leg was neither a silent one nor an echo.
+    pub speech: bool,
 }
 
 /// What there was to be heard.
@@ -123,9 +125,14 @@ impl LegReport {
         }
     }
 
-    /// Whether we spoke and did not hear anything, or only silence, or nothing any more.
+    /// Whether we sent and heard nothing, or nothing any more, or (having spoken) only silence.
     pub fn is_one_way(&self) -> bool {
-        self.said.sent > 0 && (self.sound != Sound::Audible || !self.muted.is_zero())
+        let deaf = match self.sound {
+            Sound::Nothing => true,
+            Sound::Silence => self.said.speech || !self.muted.is_zero(),
+            Sound::Audible => !self.muted.is_zero(),
+        };
+        self.said.sent > 0 && deaf
     }
 
     /// Whether our own words came back.

@@ -112,9 +112,11 @@ impl Agreement {
 impl Media {
     fn new(agreed: &Agreed, spec: &LegSpec, payloads: Arc<Payloads>, listening: Listening) -> Self {
         let voice = Voice { payloads, repeat: spec.repeat, silent: spec.silent, seed: spec.seed };
+        let mut mouth = Mouth::new(agreed, voice);
+        mouth.said.speech = !spec.silent && !spec.echoes;
         Self {
             ear: Ear::new(agreed, listening),
-            mouth: Mouth::new(agreed, voice),
+            mouth,
             line: Line::new(spec.own_network()),
             echo: spec.echoes.then(Echo::new),
             started_us: 0,
