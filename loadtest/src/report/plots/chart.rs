@@ -24,6 +24,8 @@ pub(crate) struct Chart {
     pub(crate) y_to: Option<f64>,
     /// Ticks of the x axis instead of round ones, and what is written at them.
     pub(crate) x_ticks: Option<Vec<(f64, String)>>,
+    /// The same of the y axis, which then reaches from `y_from` to `y_to`.
+    pub(crate) y_ticks: Option<Vec<(f64, String)>>,
     /// Ends of the x axis, if not those of the data.
     pub(crate) x_ends: Option<(f64, f64)>,
 }
@@ -130,22 +132,18 @@ impl Chart {
     fn draw(&self, svg: &mut String) -> Result<(), Box<dyn std::error::Error + '_>> {
         let root = SVGBackend::with_string(svg, SIZE).into_drawing_area();
         let (x, y) = (self.x_ends(), self.y_ends());
-        let y_ticks = round_ticks(y.0, y.1, 5);
-        let x_ticks = self.x_ticks.clone().unwrap_or_else(|| {
-            let ticks = round_ticks(x.0, x.1, 6);
-            let step = step_of(&ticks);
-            ticks.into_iter().map(|tick| (tick, tick_text(tick, step))).collect()
-        });
-        let step = step_of(&y_ticks);
-        let width = y_ticks.iter().map(|tick| tick_text(*tick, step).len()).max().unwrap_or(1);
+        let x_ticks = self.x_ticks.clone().unwrap_or_else(|| labelled(x.0, x.1, 6));
+        let y_ticks = self.y_ticks.clone().unwrap_or_else(|| labelled(y.0, y.1, 5));
+        let width = y_ticks.iter().map(|tick| tick.1.len()).max().unwrap_or(1);
+        let places = |ticks: &[(f64, String)]| ticks.iter().map(|tick| tick.0).collect();
         let mut chart = ChartBuilder::on(&root)
             .margin_top(8)
             .margin_right(14)
             .x_label_area_size(26)
             .y_label_area_size(14 + 8 * width as u32)
             .build_cartesian_2d(
-                Axis { ends: x, ticks: x_ticks.iter().map(|tick| tick.0).collect() },
-                Axis { ends: y, ticks: y_ticks },
+                Axis { ends: x, ticks: places(&x_ticks) },
+                Axis { ends: y, ticks: places(&y_ticks) },
             )?;
         let label = ("sans-serif", 12).into_font().color(&TEXT);
         chart
@@ -156,11 +154,8 @@ impl Chart {
             .axis_style(AXIS)
             .label_style(label)
             .set_all_tick_mark_size(4)
-            .x_label_formatter(&|value| {
-                let tick = x_ticks.iter().find(|tick| tick.0 == *value);
-                tick.map(|tick| tick.1.clone()).unwrap_or_default()
-            })
-            .y_label_formatter(&|value| tick_text(*value, step))
+            .x_label_formatter(&|value| text_at(&x_ticks, *value))
+            .y_label_formatter(&|value| text_at(&y_ticks, *value))
             .draw()?;
         for &(from, to) in &self.shaded {
             chart.draw_series([Rectangle::new([(from, y.0), (to, y.1)], SHADE.filled())])?;
@@ -190,6 +185,9 @@ impl Chart {
         let all = || self.series.iter().flat_map(|series| &series.points).map(|point| point.1);
         let limits = || self.limits.iter().map(|limit| limit.0);
         let from = self.y_from.unwrap_or(0.0);
+        if let (Some(_), Some(to)) = (&self.y_ticks, self.y_to) {
+            return (from, to);
+        }
         let top = all().chain(limits()).fold(from, f64::max).max(self.y_to.unwrap_or(from));
         let ticks = round_ticks(from, if top > from { top } else { from + 1.0 }, 5);
         let step = step_of(&ticks);
@@ -273,6 +271,16 @@ fn step_of(ticks: &[f64]) -> f64 {
         [first, second, ..] => second - first,
         _ => 1.0,
     }
+}
+
+fn labelled(from: f64, to: f64, count: usize) -> Vec<(f64, String)> {
+    let ticks = round_ticks(from, to, count);
+    let step = step_of(&ticks);
+    ticks.into_iter().map(|tick| (tick, tick_text(tick, step))).collect()
+}
+
+fn text_at(ticks: &[(f64, String)], value: f64) -> String {
+    ticks.iter().find(|tick| tick.0 == value).map(|tick| tick.1.clone()).unwrap_or_default()
 }
 
 /// As many digits as the step has.

@@ -13,8 +13,6 @@ pub(crate) fn plots(run: &RunReport) -> Vec<Plot> {
         ("Set-up, INVITE to 200, ms", &calls.setup_ms, Some(Time::Setup)),
         ("Round trip of the sound, ms", &heard.round_trip_ms, Some(Time::RoundTrip)),
         ("First audio, ms", &heard.first_audio_ms, Some(Time::FirstAudio)),
-        ("Lateness of packets as heard, ms", &heard.late_ms, Some(Time::Late)),
-        ("Lateness of packets as the generator sent them, ms", &run.generator.send_late_ms, None),
     ];
     let times = times.into_iter().map(|(title, values, time)| {
         let quantiles = [Quantile::P50, Quantile::P95, Quantile::P99, Quantile::P999];
@@ -22,7 +20,7 @@ pub(crate) fn plots(run: &RunReport) -> Vec<Plot> {
         let bounds = bounds.flat_map(|measure| limits(run.pass_line.as_ref(), measure)).collect();
         logarithmic(title, values, bounds)
     });
-    times.chain([scores(&heard.mos)]).flatten().collect()
+    times.chain([lateness(run), scores(&heard.mos)]).flatten().collect()
 }
 
 /// Percent of the values over a logarithmic axis. Limits stand in the legend: they bound a
@@ -48,6 +46,61 @@ fn logarithmic(title: &str, values: &Distribution, limits: Vec<(f64, String)>) -
         ..Chart::default()
     };
     chart.plot()
+}
+
+/// What share of the packets was later than this, both axes logarithmic: the few that are late are
+/// what matters. Limits are points that the line must stay below.
+fn lateness(run: &RunReport) -> Option<Plot> {
+    let (heard, sent) = (&run.heard.late_ms, &run.generator.send_late_ms);
+    let late = |quantile| Measure::Time(Time::Late, quantile);
+    let shares =
+        [(Quantile::P50, 50.0), (Quantile::P95, 5.0), (Quantile::P99, 1.0), (Quantile::P999, 0.1)];
+    let mut series = vec![
+        Series::new("as generator sent", Colour::Orange, Shape::Line, later(sent)),
+        Series::new("as callers heard", Colour::Blue, Shape::Line, later(heard)),
+    ];
+    for (quantile, share) in shares {
+        for (bound, name) in limits(run.pass_line.as_ref(), late(quantile)) {
+            let point = (bound.max(SMALLEST).log10(), f64::log10(share));
+            series.push(Series::new(&name, Colour::Red, Shape::Points, [point]));
+        }
+    }
+    let most = series.iter().flat_map(|series| &series.points).map(|point| point.0);
+    let ends = (SMALLEST.log10(), most.fold(1.0, f64::max) + 0.05);
+    let percents = [100.0, 10.0, 1.0, 0.1, 0.01, 0.001];
+    let digits = [0, 0, 0, 1, 2, 3];
+    let tick =
+        |(percent, digits): (f64, usize)| (percent.log10(), numbers::number(percent, digits));
+    let chart = Chart {
+        title: "Lateness of packets: percent that was later than … ms".into(),
+        series,
+        x_ends: Some(ends),
+        x_ticks: Some(decades(ends)),
+        y_from: Some(-3.0),
+        y_to: Some(2.0),
+        y_ticks: Some(percents.into_iter().zip(digits).map(tick).collect()),
+        ..Chart::default()
+    };
+    (heard.count + sent.count > 0).then(|| chart.plot()).flatten()
+}
+
+/// Percent of the values above each bound, down to where the axis ends.
+fn later(values: &Distribution) -> Vec<(f64, f64)> {
+    let total = values.count as f64;
+    if values.count == 0 {
+        return Vec::new();
+    }
+    let mut left = total;
+    let mut points = vec![(SMALLEST.log10(), 2.0)];
+    for (upper, count) in &values.buckets {
+        left -= *count as f64;
+        let percent = left / total * 100.0;
+        points.push((upper.max(SMALLEST).log10(), percent.max(LEAST_PERCENT).log10()));
+        if percent <= LEAST_PERCENT {
+            break;
+        }
+    }
+    points
 }
 
 fn scores(mos: &Distribution) -> Option<Plot> {
@@ -88,5 +141,7 @@ fn decades(ends: (f64, f64)) -> Vec<(f64, String)> {
     ticks
 }
 
+/// Where the axis of shares ends.
+const LEAST_PERCENT: f64 = 0.001;
 /// Nothing is shorter than this on a logarithmic axis, ms.
 const SMALLEST: f64 = 0.02;
