@@ -98,6 +98,7 @@ pub(crate) fn quantiles(run: &RunReport) -> Block {
     add("longest gap of a call", &run.heard.gap_ms, ms);
     add("MOS of a call", &run.heard.mos, |value| numbers::number(value, 2));
     add("lateness as sent", &run.generator.send_late_ms, ms);
+    add("lateness of placing", &run.generator.place_late_ms, ms);
     Block::Table(table)
 }
 
@@ -141,9 +142,14 @@ pub(crate) fn generator(cost: &GeneratorCost) -> Block {
         ]);
     }
     let late = &cost.send_late_ms;
+    let placed = match cost.place_late_ms.count {
+        0 => NOTHING.into(),
+        _ => ms(cost.place_late_ms.p99),
+    };
     table = table
         .row(["SIP and the rest".into(), numbers::cores(cost.rest_cores), String::new()])
         .row(["packets sent late, p99.9".into(), ms(late.p999), String::new()])
+        .row(["calls placed late, p99".into(), placed, String::new()])
         .row(["packets its kernel did not take".into(), count(cost.send_dropped), String::new()])
         .row(["packets it had no buffer for".into(), count(cost.receive_dropped), String::new()])
         .row(["memory".into(), bytes(cost.rss_bytes as f64), String::new()]);
