@@ -19,8 +19,8 @@ pub(crate) struct Measured {
     pub(crate) call_mib: f64,
     /// Caller → server → caller, 50th, 95th and 99th percentile.
     pub(crate) round_trip_ms: [f64; 3],
-    /// Packets sent that did not come back.
-    pub(crate) missing: u64,
+    /// Packets of a call that did not come back: lost, or under way at the end.
+    pub(crate) missing: f64,
 }
 
 pub(crate) fn measure(options: &Comparison, calls: usize, side: Side) -> Result<Measured> {
@@ -78,14 +78,13 @@ fn watch(
     let words: Vec<&str> = said.split(' ').collect();
     let [sent, received, p50, p95, p99] = words[..] else { bail!("the callers say: {said}") };
     let (sent, received): (u64, u64) = (sent.parse()?, received.parse()?);
-    let missing = sent.saturating_sub(received);
-    // What is under way at the end: a jitter buffer is a quarter of a second long at most.
-    ensure!(missing < calls as u64 * 13, "{received} packets came back of {sent}");
+    // More or less is the server's affair, and in the table; without most of them it did another's work.
+    ensure!(10 * received > 9 * sent, "{received} packets came back of {sent}");
     Ok(Measured {
         cpu: cpu / calls as f64,
         call_mib: (memory.pss_mib - before.pss_mib) / calls as f64,
         round_trip_ms: [p50.parse()?, p95.parse()?, p99.parse()?],
-        missing,
+        missing: sent.saturating_sub(received) as f64 / calls as f64,
     })
 }
 
@@ -96,7 +95,7 @@ impl fmt::Display for Measured {
             f,
             "{cpu:.4} % of a core and {call_mib:.3} MiB a call, round trip {p50}/{p95}/{p99}"
         )?;
-        write!(f, " ms, {missing} packets under way or lost")
+        write!(f, " ms, {missing:.1} packets a call not back")
     }
 }
 

@@ -31,7 +31,7 @@ pub(crate) fn print(options: &Comparison, calls: usize, sides: &[(Side, Vec<Meas
     println!("\n{calls} calls; median (lowest-highest) of {rounds} rounds of {seconds} s");
     println!(
         "| | % of a core per call | beside the bare echo | beside Asterisk's Echo() | MiB per call \
-         | round trip p50 / p95 / p99 ms | not back |"
+         | round trip p50 / p95 / p99 ms | packets of a call not back |"
     );
     println!("|---|---|---|---|---|---|---|");
     for (side, measured) in sides {
@@ -41,9 +41,8 @@ pub(crate) fn print(options: &Comparison, calls: usize, sides: &[(Side, Vec<Meas
             all.sort_by(f64::total_cmp);
             all[all.len() / 2]
         };
-        let missing = measured.iter().map(|one| one.missing).max().unwrap_or(0);
         println!(
-            "| {} | {} | {} | {} | {:.3} | {:.1} / {:.1} / {:.1} | {missing} |",
+            "| {} | {} | {} | {} | {:.3} | {:.1} / {:.1} / {:.1} | {:.1} |",
             side.name(),
             spread(&mut cpu, 4),
             beside(measured, sides, Side::Floor),
@@ -52,6 +51,7 @@ pub(crate) fn print(options: &Comparison, calls: usize, sides: &[(Side, Vec<Meas
             median(&|one| one.round_trip_ms[0]),
             median(&|one| one.round_trip_ms[1]),
             median(&|one| one.round_trip_ms[2]),
+            median(&|one| one.missing),
         );
     }
 }

@@ -9,15 +9,15 @@
 use std::hint::black_box;
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
-use std::os::fd::AsRawFd;
-use std::ptr::NonNull;
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::os::fd::{AsFd, AsRawFd};
+use std::sync::Arc;
 use std::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use io_uring::types::{BufRingEntry, Fd, RecvMsgOut};
-use io_uring::{IoUring, cqueue, opcode, squeue};
 use vox_alternatives::{ThreadTime, quick};
+use vox_ring::sys::EventFd;
+use vox_ring::{Completion, Received, Ring, Sizes, SocketKey, Wait};
+use vox_rtp::memory::PacketMemory;
 
 const DATAGRAM_BYTES: usize = 172;
 /// A shard's slice at 1,000 calls is about this many packets.
@@ -26,11 +26,11 @@ const BATCH: usize = 64;
 fn receive(criterion: &mut Criterion<ThreadTime>) {
     let mut group = criterion.benchmark_group("receive 172 bytes");
     group.warm_up_time(Duration::from_millis(500)).measurement_time(Duration::from_secs(2));
-    group.bench_function("io_uring multishot recvmsg + buffer ring", |b| {
+    group.bench_function("vox-ring, multishot recvmsg and buffer ring", |b| {
         let link = Link::new();
-        let mut receiver = Multishot::new(&link.receiver).expect("a ring (kernel 6.1 or newer)");
+        let mut engine = Engine::new(&link.receiver);
         b.iter_custom(|batches| {
-            let batch = |_| link.time(|| receiver.receive(BATCH).expect("a batch"));
+            let batch = |_| link.time(|| engine.receive(BATCH));
             each((0..batches).map(batch).sum())
         });
     });
@@ -131,122 +131,51 @@ impl Link {
     }
 }
 
-/// A multishot receive into a ring of provided buffers.
-struct Multishot {
-    ring: IoUring,
-    /// The shape of what is received: room for an IPv4 address. The kernel reads it at any time.
-    shape: Box<libc::msghdr>,
-    buffers: Buffers,
-    fd: Fd,
+/// The engine's ring, as a shard receives with it: multishot into a ring of provided buffers.
+struct Engine {
+    ring: Ring,
+    completions: Vec<Completion>,
 }
 
-impl Multishot {
-    fn new(socket: &UdpSocket) -> io::Result<Self> {
-        let ring = IoUring::<squeue::Entry, cqueue::Entry>::builder()
-            .setup_single_issuer()
-            .setup_defer_taskrun()
-            .setup_cqsize(512)
-            .build(64)?;
-        let mut buffers = Buffers::new();
-        for index in 0..Buffers::COUNT {
-            buffers.provide(index);
-        }
-        buffers.publish();
-        // SAFETY: the mapping outlives the ring: fields are dropped in order, `ring` first.
-        unsafe {
-            let address = buffers.ring.as_ptr() as u64;
-            ring.submitter().register_buf_ring_with_flags(address, Buffers::COUNT, GROUP, 0)?;
-        }
-        // SAFETY: all-zero is an empty header.
-        let mut shape: Box<libc::msghdr> = Box::new(unsafe { std::mem::zeroed() });
-        shape.msg_namelen = size_of::<libc::sockaddr_in>() as u32;
-        let mut receiver = Self { ring, shape, buffers, fd: Fd(socket.as_raw_fd()) };
-        receiver.arm()?;
-        Ok(receiver)
+impl Engine {
+    fn new(socket: &UdpSocket) -> Self {
+        let wake = Arc::new(EventFd::new().expect("an eventfd"));
+        let sizes = Sizes {
+            files: 1,
+            submissions: 64,
+            completions: 512,
+            buffers: 256,
+            provided: 256,
+            slots: 1,
+            stamps: false,
+        };
+        let mut ring = Ring::new(sizes, wake, vec![]).expect("a ring (kernel 6.1 or newer)");
+        ring.install(SOCKET.row, socket.as_fd()).expect("a row of the file table");
+        ring.receive(SOCKET);
+        ring.enter(Wait::No).expect("the receive is armed");
+        Self { ring, completions: vec![] }
     }
 
-    fn arm(&mut self) -> io::Result<()> {
-        let entry = opcode::RecvMsgMulti::new(self.fd, &raw const *self.shape, GROUP).build();
-        // SAFETY: the header is boxed and lives as long as the ring.
-        unsafe { self.ring.submission().push(&entry) }.map_err(io::Error::other)?;
-        self.ring.submit().map(drop)
-    }
-
-    fn receive(&mut self, count: usize) -> io::Result<()> {
+    fn receive(&mut self, count: usize) {
         let mut received = 0;
         while received < count {
-            self.ring.submit_and_wait(1)?;
-            let mut armed = true;
-            for completion in self.ring.completion() {
-                armed &= cqueue::more(completion.flags());
-                if let Some(index) = cqueue::buffer_select(completion.flags()) {
-                    received += 1;
-                    let bytes = self.buffers.bytes(index, completion.result() as usize);
-                    let message = RecvMsgOut::parse(bytes, &self.shape);
-                    let message = message.map_err(|()| io::ErrorKind::InvalidData)?;
-                    look_at(message.payload_data(), source(message.name_data()));
-                    self.buffers.provide(index);
+            self.ring.enter(Wait::ForAnything).expect("completions");
+            self.ring.completions(&mut self.completions);
+            for completion in self.completions.drain(..) {
+                if !completion.more {
+                    self.ring.receive(SOCKET);
+                }
+                let Some(buffer) = completion.buffer else { continue };
+                match self.ring.received(buffer, completion.result as usize) {
+                    Received::Whole { source, buf, .. } => {
+                        look_at(self.ring.packets().received(&buf), source);
+                        self.ring.packets().release(buf);
+                        received += 1;
+                    }
+                    other => panic!("a datagram is {other:?}"),
                 }
             }
-            self.buffers.publish();
-            if !armed {
-                self.arm()?;
-            }
         }
-        Ok(())
-    }
-}
-
-fn source(name: &[u8]) -> SocketAddr {
-    let ip: [u8; 4] = name[4..8].try_into().expect("four bytes");
-    SocketAddr::from((ip, u16::from_be_bytes([name[2], name[3]])))
-}
-
-/// Receive buffers, and the ring through which the kernel gets them.
-struct Buffers {
-    ring: NonNull<BufRingEntry>,
-    memory: Box<[u8]>,
-    tail: u16,
-}
-
-impl Buffers {
-    const COUNT: u16 = 256;
-    const STRIDE: usize = 1_600;
-
-    fn new() -> Self {
-        let len = usize::from(Self::COUNT) * size_of::<BufRingEntry>();
-        let (protection, flags) =
-            (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
-        // SAFETY: a fresh anonymous mapping touches no memory that exists. It is never unmapped:
-        // the process has one for each receiver and ends soon.
-        let ring = unsafe { libc::mmap(std::ptr::null_mut(), len, protection, flags, -1, 0) };
-        assert_ne!(ring, libc::MAP_FAILED);
-        let ring = NonNull::new(ring.cast()).expect("no mapping lies at 0");
-        Self { ring, memory: vec![0; usize::from(Self::COUNT) * Self::STRIDE].into(), tail: 0 }
-    }
-
-    fn bytes(&self, index: u16, len: usize) -> &[u8] {
-        &self.memory[usize::from(index) * Self::STRIDE..][..len]
-    }
-
-    fn provide(&mut self, index: u16) {
-        let address = self.memory[usize::from(index) * Self::STRIDE..].as_mut_ptr() as u64;
-        let at = usize::from(self.tail & (Self::COUNT - 1));
-        // SAFETY: `at` is below the number of entries, and the kernel does not read it before the
-        // tail has passed it.
-        let entry = unsafe { self.ring.add(at).as_mut() };
-        entry.set_addr(address);
-        entry.set_len(Self::STRIDE as u32);
-        entry.set_bid(index);
-        self.tail = self.tail.wrapping_add(1);
-    }
-
-    fn publish(&mut self) {
-        // SAFETY: the ring's tail lies in its first entry, by the kernel's interface; only this
-        // thread writes it.
-        let tail =
-            unsafe { AtomicU16::from_ptr(BufRingEntry::tail(self.ring.as_ptr()).cast_mut()) };
-        tail.store(self.tail, Ordering::Release);
     }
 }
 
@@ -295,7 +224,7 @@ impl RecvMmsg {
     }
 }
 
-const GROUP: u16 = 0;
+const SOCKET: SocketKey = SocketKey { row: 0, generation: 0 };
 
 criterion_group! { name = benches; config = quick(); targets = receive }
 criterion_main!(benches);
