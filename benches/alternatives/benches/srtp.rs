@@ -106,7 +106,7 @@ fn plain(n: u64) -> Vec<u8> {
         marker: false,
         payload_type: 111,
         seq: SeqNo(n as u16),
-        time: RtpTime(n as u32 * 960),
+        time: RtpTime((n as u32).wrapping_mul(960)),
         ssrc: Ssrc(7),
     };
     let mut packet = vec![0; RtpHeader::LEN + PAYLOAD.len()];

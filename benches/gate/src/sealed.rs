@@ -18,7 +18,9 @@ pub struct Sealed {
     lines: Vec<Mid>,
     base: Instant,
     since: Duration,
-    seq: u16,
+    /// Packets of ours that were to be sealed, and of theirs to be opened; what goes out is numbered so.
+    plain: u64,
+    sealed: u64,
     connected: bool,
 }
 
@@ -39,7 +41,8 @@ impl Sealed {
         let lines = offer.sdp.lines().filter_map(|line| line.strip_prefix("a=mid:"));
         let lines = lines.map(Mid::from).collect();
         let since = Duration::ZERO;
-        let mut pair = Self { ours, theirs, lines, base, since, seq: 0, connected: false };
+        let (plain, sealed, connected) = (0, 0, false);
+        let mut pair = Self { ours, theirs, lines, base, since, plain, sealed, connected };
         pair.connect();
         pair
     }
@@ -75,12 +78,12 @@ impl Sealed {
     /// The next packet of plain RTP to [`seal`](Self::seal), with this payload; 20 ms pass.
     pub fn plain(&mut self, payload: &[u8]) -> Vec<u8> {
         self.pass();
-        self.seq = self.seq.wrapping_add(1);
+        self.plain += 1;
         let header = RtpHeader {
             marker: false,
             payload_type: OPUS_PAYLOAD_TYPE,
-            seq: SeqNo(self.seq),
-            time: RtpTime(u32::from(self.seq) * 960),
+            seq: SeqNo(self.plain as u16),
+            time: RtpTime((self.plain as u32).wrapping_mul(960)),
             ssrc: Ssrc(7),
         };
         let mut packet = vec![0; RtpHeader::LEN + payload.len()];
@@ -94,14 +97,14 @@ impl Sealed {
     /// When they cannot send.
     pub fn sealed(&mut self, payload: &[u8]) -> Vec<u8> {
         self.pass();
-        self.seq = self.seq.wrapping_add(1);
-        let (seq, now) = (u64::from(self.seq), self.base + self.since);
+        self.sealed += 1;
+        let (seq, now) = (self.sealed, self.base + self.since);
         let lines = self.lines.clone();
         let mut direct = self.theirs.direct_api();
         let line = lines.into_iter().find(|line| direct.stream_tx_by_mid(*line, None).is_some());
         let stream = direct.stream_tx_by_mid(line.expect("a line to send on"), None);
         let stream = stream.expect("it was there just now");
-        let time = u32::from(self.seq) * 960;
+        let time = (seq as u32).wrapping_mul(960);
         let payload = payload.to_vec();
         stream.write_rtp(RtpWrite::new(
             Pt::from(OPUS_PAYLOAD_TYPE),
