@@ -42,7 +42,8 @@ pub(crate) fn of(report: &RunReport) -> String {
     row("first audio", times(&heard.first_audio_ms));
     row("MOS", format!("mean {:.2}, worst {:.2}", heard.mos.mean, heard.mos.min));
     row("one-way", format!("{} calls; in {} the own words came back", heard.one_way, heard.echoed));
-    let media: f64 = generator.media.iter().map(|thread| thread.cpu_cores).sum();
+    // From zero: a sum of nothing is minus zero.
+    let media = generator.media.iter().fold(0.0, |sum, thread| sum + thread.cpu_cores);
     row(
         "generator",
         format!(
