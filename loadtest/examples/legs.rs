@@ -79,7 +79,7 @@ async fn measure(
 fn start_echo(floor: &str, legs: &[Leg]) -> Result<(Child, Vec<u16>), Box<dyn Error>> {
     let peers: Vec<_> = legs.iter().map(|leg| leg.local().port().to_string()).collect();
     let mut echo = Command::new("taskset")
-        .args(["-c", ECHO_CORE, floor, "echo-server", "--core", ECHO_CORE, "--peers"])
+        .args(["-c", ECHO_CORE, floor, "server", "floor", "--core", ECHO_CORE, "--peers"])
         .arg(peers.join(","))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
