@@ -16,6 +16,8 @@ pub struct Worker {
     pub process: Process,
     /// Where it takes calls.
     pub sip: SocketAddr,
+    /// Where its pages are: `/health`, `/metrics`.
+    pub http: SocketAddr,
 }
 
 impl Worker {
@@ -58,7 +60,8 @@ impl Worker {
             ensure!(Instant::now() < limit, "the worker does not answer");
             thread::sleep(Duration::from_millis(50));
         }
-        Ok(Self { process, sip: SocketAddr::from((Ipv4Addr::LOCALHOST, sip)) })
+        let [sip, http] = [sip, http].map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+        Ok(Self { process, sip, http })
     }
 }
 
