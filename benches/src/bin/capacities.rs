@@ -119,7 +119,7 @@ fn search(options: &Options, target: Target, sip: SocketAddr, watch: &[String]) 
     voxload.args(["-c", &core]).arg(program(&options.voxload)?).args(["capacity", "echo"]);
     voxload.args(["--target", &format!("sip:{}@{sip}", target.user()), "--cores", &core]);
     voxload.args(["--settle", "3", "--seconds", &options.seconds.to_string()]);
-    voxload.args(["--precision", &options.precision, "--from", "100", "--most", "4000"]);
+    voxload.args(["--precision", &options.precision, "--from", "100", "--most", "2000"]);
     voxload.arg("--out").arg(&out).args(watch);
     if target == Target::Opus {
         voxload.args(["--codec", "opus"]);
@@ -150,7 +150,8 @@ impl Target {
     }
 }
 
-const CALLS_MAX: usize = 4_000;
+/// What a shard has room for.
+const CALLS_MAX: usize = 2_000;
 
 const BOTS: &str = r#"
 [bots.echo]

@@ -84,7 +84,7 @@ fn report(question: Question, answer: Answer, points: Vec<Point>) -> CapacityRep
         broken_at: answer.broke,
         broken: answer.broke.map(|calls| broken(&points, calls)).unwrap_or_default(),
         unfinished: unfinished(&answer, &question.bounds, &points),
-        cost: best.and_then(|point| cost(&point.run)),
+        cost: best.and_then(|point| cost(&point.run, &points)),
         hosts: [100, 1_000, 10_000]
             .map(|calls| hosts(calls, answer.held))
             .into_iter()
@@ -125,13 +125,18 @@ fn unfinished(answer: &Answer, bounds: &Bounds, points: &[Point]) -> Option<Stri
     answer.broke.is_none().then(|| format!("{most} calls, the most that were to be tried, held"))
 }
 
-fn cost(run: &RunReport) -> Option<CostPerCall> {
+/// What a call costs at `run`. A target keeps what it once had for calls: what it has without any is
+/// what it had before the first of all loads.
+fn cost(run: &RunReport, points: &[Point]) -> Option<CostPerCall> {
     let watched = run.watched.as_ref()?;
     let calls = run.calls.mean;
+    let idle = points.iter().filter_map(|point| point.run.watched.as_ref());
+    let rss_idle = idle.clone().map(|idle| idle.rss_idle_bytes).min().unwrap_or(0);
+    let descriptors_idle = idle.map(|idle| idle.descriptors_idle).min().unwrap_or(0);
     (calls > 0.0).then(|| CostPerCall {
         cpu_percent: 100.0 * watched.cpu_cores / calls,
-        rss_bytes: watched.rss_bytes.saturating_sub(watched.rss_idle_bytes) as f64 / calls,
-        descriptors: watched.descriptors.saturating_sub(watched.descriptors_idle) as f64 / calls,
+        rss_bytes: watched.rss_bytes.saturating_sub(rss_idle) as f64 / calls,
+        descriptors: watched.descriptors.saturating_sub(descriptors_idle) as f64 / calls,
     })
 }
 
@@ -166,7 +171,8 @@ mod tests {
         run.calls.per_second = calls as f64 / 20.0;
         run.watched = Some(TargetCost {
             cpu_cores: calls as f64 * 4e-4,
-            rss_idle_bytes: 20_000_000,
+            // Before later loads it still has what it had for earlier ones.
+            rss_idle_bytes: 20_000_000 + (calls - 50) * 50_000,
             rss_bytes: 20_000_000 + calls * 100_000,
             descriptors_idle: 30,
             descriptors: 30 + 2 * calls,

@@ -61,7 +61,8 @@ pub struct Search {
     load: u64,
     breaks: u32,
     unknowns: u32,
-    limited: bool,
+    /// The lowest load that the generator could not make.
+    limited_at: Option<u64>,
 }
 
 impl Search {
@@ -77,7 +78,7 @@ impl Search {
             load: bounds.from,
             breaks: 0,
             unknowns: 0,
-            limited: false,
+            limited_at: None,
         }
     }
 
@@ -91,7 +92,10 @@ impl Search {
 
     /// What is known now.
     pub fn so_far(&self) -> Answer {
-        Answer { held: self.held, broke: self.broke, generator_was_the_limit: self.limited }
+        // Below a load that broke it is the target's line that was found, whatever was tried above.
+        let limited = self.limited_at.filter(|at| self.broke.is_none_or(|broke| *at < broke));
+        let generator_was_the_limit = limited.is_some();
+        Answer { held: self.held, broke: self.broke, generator_was_the_limit }
     }
 
     /// What came of the load that was to be tried.
@@ -129,7 +133,7 @@ impl Search {
 
     /// The generator cannot go as high: what holds below is the answer, as a lower bound.
     fn tell_limited(&mut self) {
-        self.limited = true;
+        self.limited_at = Some(self.load);
         self.close();
     }
 
@@ -217,6 +221,14 @@ mod tests {
         let (answer, _) = search(BOUNDS, judge);
         assert!(answer.generator_was_the_limit && answer.broke.is_none(), "{answer:?}");
         assert!((800..=900).contains(&answer.held), "{answer:?}");
+        // Unknown above, but the line lies below that.
+        let judge = |load: u64, _| match load {
+            0..=700 => Outcome::Held,
+            701..=900 => Outcome::Broke,
+            _ => Outcome::Unknown,
+        };
+        let (answer, _) = search(BOUNDS, judge);
+        assert!(!answer.generator_was_the_limit && answer.broke.is_some(), "{answer:?}");
         let (answer, _) = search(BOUNDS, |_, _| Outcome::Unknown);
         assert_eq!((answer.held, answer.generator_was_the_limit), (0, true));
     }

@@ -142,6 +142,9 @@ impl Worker {
         if let Some(core) = parts.core {
             sys::pin_to(core).map_err(|error| ShardError::Pin(core, error))?;
         }
+        // What else runs on its core would make every call's packets late. Where that may not be asked
+        // for, this is an ordinary thread, which needs a core of its own.
+        let _ = sys::prefer_this_thread();
         let sizes = sizes::sizes(parts.capacity);
         let bells = parts.bells.by_whom();
         let ring = Ring::new(sizes, parts.wake.clone(), bells).map_err(ShardError::Ring)?;
