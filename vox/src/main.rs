@@ -18,13 +18,14 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Up(up::UpArgs),
-    Call(call::CallArgs),
+    // Boxed: it is several times as large as the other.
+    Call(Box<call::CallArgs>),
 }
 
 fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Up(args) => up::run(args),
-        Command::Call(args) => call(args).map_or_else(
+        Command::Call(args) => call(*args).map_or_else(
             |error| {
                 // For people: why, and what lay below it, in one line and without a stack.
                 eprintln!("vox: {error:#}");

@@ -2,11 +2,11 @@
 //!
 //! The first screen is for those who decide: the answer in one sentence, the verdict, what broke
 //! first, what a call costs. Below it is what an engineer checks: every load, second and histogram,
-//! and where it was measured. Start at [`write`]; a [`document`] is what a page says before it is
+//! and where it was measured. Start at [`write()`]; a `document` is what a page says before it is
 //! HTML or Markdown.
 //!
-//! - [`pages`]: what the pages say.
-//! - [`plots`]: their pictures.
+//! - `pages`: what the pages say.
+//! - `plots`: their pictures.
 //! - [`html`], [`markdown`]: how they are written.
 //! - [`diff`]: two results beside each other.
 //! - `call`: what a single call of [`crate::Phone`] was like.

@@ -6,9 +6,9 @@
 //! square root of a count. Of a capacity it reaches from the most calls that held the pass line to
 //! the fewest that did not. What a machine does from one hour to the next is in none of them.
 //!
-//! - [`figures`]: what is compared, in a run and in a search.
-//! - [`bands`]: how far a value may be off.
-//! - [`fairness`]: what else differs.
+//! - `figures`: what is compared, in a run and in a search.
+//! - `bands`: how far a value may be off.
+//! - `fairness`: what else differs.
 
 mod bands;
 mod fairness;
