@@ -66,7 +66,7 @@ enum EncoderState {
     G711(Law),
     // Boxed, as the other states are: a call holds this enum in place.
     G722(Box<g722::Encoder>),
-    Opus(opus::Encoder),
+    Opus(Box<opus::Encoder>),
     L16,
 }
 
@@ -82,7 +82,7 @@ impl Encoder {
             CodecKind::Pcmu => EncoderState::G711(Law::Mu),
             CodecKind::Pcma => EncoderState::G711(Law::A),
             CodecKind::G722 => EncoderState::G722(Box::default()),
-            CodecKind::Opus => EncoderState::Opus(opus::Encoder::new(settings)),
+            CodecKind::Opus => EncoderState::Opus(Box::new(opus::Encoder::new(settings))),
             CodecKind::L16 => EncoderState::L16,
         };
         Self { kind, state }

@@ -10,7 +10,10 @@ const KINDS: [CodecKind; 5] =
     [CodecKind::Pcmu, CodecKind::Pcma, CodecKind::G722, CodecKind::Opus, CodecKind::L16];
 
 fn encode(kind: CodecKind, pcm: &[i16], frame_samples: usize) -> Vec<Vec<u8>> {
-    let mut encoder = Encoder::new(kind);
+    encode_with(&mut Encoder::new(kind), pcm, frame_samples)
+}
+
+fn encode_with(encoder: &mut Encoder, pcm: &[i16], frame_samples: usize) -> Vec<Vec<u8>> {
     let packet = |pcm: &[i16]| {
         let mut payload = vec![0; PAYLOAD_BYTES_MAX];
         let written = encoder.encode(pcm, &mut payload);
@@ -123,7 +126,10 @@ fn a_lost_frame_is_answered_with_sound_and_the_next_one_fades_in() {
 #[test]
 fn only_opus_has_forward_error_correction() {
     for kind in KINDS {
-        let packets = encode(kind, &support::voice(kind.rate_hz(), 1.0), kind.frame_samples());
+        let voice = support::voice(kind.rate_hz(), 1.0);
+        let mut encoder = Encoder::new(kind);
+        encoder.set_expected_loss(10);
+        let packets = encode_with(&mut encoder, &voice, kind.frame_samples());
         let mut decoder = Decoder::new(kind);
         let with_fec = packets.iter().filter(|packet| decoder.has_fec(packet)).count();
         let mut lost = vec![0; kind.frame_samples()];
