@@ -6,6 +6,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use voxload::target::owner_of;
+
 use crate::peers::{self, Process};
 use crate::wait_for;
 use crate::worker::free_port;
@@ -67,7 +69,7 @@ impl Sipp {
         command.args(["-mp", &free_port().to_string(), "-m", "1", "-nostdin"]);
         command.args(["-timeout", "60", "-timeout_error", "-trace_err", "-recv_timeout", "50000"]);
         command.current_dir(directory).stdout(Stdio::null()).stderr(Stdio::null());
-        Some(Self { process: Process::start(&mut command), address })
+        Some(Self { process: listening(&mut command, address), address })
     }
 
     /// Waits for the end of its scenario.
@@ -85,6 +87,29 @@ impl Sipp {
         );
     }
 }
+
+/// Starts it until it listens: another's short-lived socket may have a port that was free a moment
+/// ago.
+fn listening(command: &mut Command, address: SocketAddr) -> Process {
+    for _ in 0..BIND_TRIES {
+        let mut process = Process::start(command);
+        let listens = wait_for("SIPp to listen", Duration::from_secs(10), || {
+            match process.0.try_wait().expect("a child of ours") {
+                // A scenario may be over before we look.
+                Some(status) => Some(status.code() != Some(CANNOT_BIND)),
+                None => (owner_of(address) == Some(process.0.id())).then_some(true),
+            }
+        });
+        if listens {
+            return process;
+        }
+    }
+    panic!("SIPp could not bind {address} or its media port in {BIND_TRIES} tries")
+}
+
+const BIND_TRIES: usize = 5;
+/// SIPp's exit status for it: -2.
+const CANNOT_BIND: i32 = 254;
 
 fn text(steps: &[Step<'_>]) -> String {
     let mut text =
