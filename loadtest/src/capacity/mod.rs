@@ -172,7 +172,7 @@ mod tests {
         run.watched = Some(TargetCost {
             cpu_cores: calls as f64 * 4e-4,
             // Before later loads it still has what it had for earlier ones.
-            rss_idle_bytes: 20_000_000 + (calls - 50) * 50_000,
+            rss_idle_bytes: 20_000_000 + calls.saturating_sub(50) * 50_000,
             rss_bytes: 20_000_000 + calls * 100_000,
             descriptors_idle: 30,
             descriptors: 30 + 2 * calls,
