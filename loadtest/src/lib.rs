@@ -32,6 +32,7 @@ pub mod media;
 pub mod network;
 pub mod phone;
 pub mod plan;
+mod random;
 pub mod report;
 pub mod results;
 pub mod run;

@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 use std::str::FromStr;
 use std::time::Duration;
 
+use crate::random::Random;
+
 /// How bad the network is. Parsed from
 /// `loss=5%,delay=80ms,jitter=40ms,burst=500ms@8s,drift=200ppm,seed=7`.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -118,14 +120,14 @@ impl Profile {
 #[derive(Debug)]
 pub struct Fate {
     profile: Profile,
-    random: SplitMix,
+    random: Random,
     lost: u64,
 }
 
 impl Fate {
     /// The same profile and the same times give the same fates.
     pub fn new(profile: Profile) -> Self {
-        Self { profile, random: SplitMix(profile.seed), lost: 0 }
+        Self { profile, random: Random::seeded(profile.seed), lost: 0 }
     }
 
     /// When a packet that is sent at `now` (since the start of the call) arrives; `None` for never.
@@ -185,21 +187,6 @@ impl Network {
     /// Datagrams that were lost.
     pub fn lost(&self) -> u64 {
         self.fate.lost()
-    }
-}
-
-/// SplitMix64: small, seedable, good enough for coin tosses.
-#[derive(Debug)]
-struct SplitMix(u64);
-
-impl SplitMix {
-    /// Uniform in 0..1.
-    fn unit(&mut self) -> f64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        ((z ^ (z >> 31)) >> 11) as f64 / (1u64 << 53) as f64
     }
 }
 

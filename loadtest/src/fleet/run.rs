@@ -8,7 +8,7 @@ use super::tally::{FleetReport, Lost, Missed, Tally};
 use super::traffic::Call;
 use super::way::{Choice, Rules, WATCH_SECONDS};
 use super::{Deploys, Failures, Fleet};
-use crate::scenario::random::Random;
+use crate::random::Random;
 
 /// Runs `calls`, which are sorted by when they come, through `fleet`; those that come before
 /// `warm_up_seconds` count nowhere. Ends when the last one has come.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::scenario::random::Random;
+use crate::random::Random;
 use crate::scenario::{Arrival, Drawn, Scenario, Span, Spread};
 
 /// A call to come.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::hosts::{Hosts, Worker};
 use super::tally::Missed;
-use crate::scenario::random::Random;
+use crate::random::Random;
 
 /// How calls find a worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,6 +1,6 @@
 use super::*;
+use crate::random::Random;
 use crate::report::samples;
-use crate::scenario::random::Random;
 
 fn measured(calls: u64) -> Measured {
     Measured { calls, calls_per_second: Some(40.0), source: "a test".into() }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::random::Random;
 use super::units::Span;
+use crate::random::Random;
 
 /// Most calls that are placed a second.
 const RATE_MAX: f64 = 10_000.0;

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use vox_codecs::CodecKind;
 
-use super::random::Random;
 use super::{Callees, Callers, Codec, Scenario, Share};
 use crate::network::Profile;
+use crate::random::Random;
 
 /// What one caller does. Times without another word are since the answer.
 #[derive(Debug, Clone, PartialEq)]

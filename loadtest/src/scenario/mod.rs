@@ -8,7 +8,6 @@ mod arrival;
 mod calls;
 mod overrides;
 mod parties;
-pub(crate) mod random;
 mod ready;
 mod spread;
 #[cfg(test)]

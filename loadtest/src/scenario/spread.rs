@@ -7,8 +7,8 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::random::Random;
 use super::units::Span;
+use crate::random::Random;
 
 /// No drawn time is longer: the tails of the distributions are endless.
 const DRAWN_MAX: Duration = Duration::from_secs(4 * 3_600);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::scenario::random::Random;
+use crate::random::Random;
 
 const SMALL: &str = r#"
 name = "small"

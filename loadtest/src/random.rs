@@ -2,15 +2,20 @@
 
 use std::f64::consts::TAU;
 
-/// SplitMix64: one stream of numbers a seed, good enough for traffic.
+/// SplitMix64: one stream of numbers a seed, good enough for traffic and for what a network loses.
 #[derive(Debug, Clone)]
 pub(crate) struct Random(u64);
 
 impl Random {
+    /// The stream of this seed.
+    pub(crate) const fn seeded(seed: u64) -> Self {
+        Self(seed)
+    }
+
     /// A stream of its own for the `nth` of something, whatever was drawn for the others.
     pub(crate) fn nth(seed: u64, nth: u64) -> Self {
-        let mut stream = Self(seed ^ nth.wrapping_mul(0xD134_2543_DE82_EF95));
-        Self(stream.next())
+        let mut stream = Self::seeded(seed ^ nth.wrapping_mul(0xD134_2543_DE82_EF95));
+        Self::seeded(stream.next())
     }
 
     pub(crate) const fn next(&mut self) -> u64 {
