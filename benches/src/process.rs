@@ -1,10 +1,8 @@
-//! Child processes that talk in lines of ports, and what they cost.
+//! Child processes that talk in lines of ports.
 
-use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
-use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
@@ -64,24 +62,9 @@ impl Process {
         Ok(last)
     }
 
-    /// CPU time of all of its threads, by the scheduler.
-    pub fn cpu(&self) -> Result<Duration> {
-        let mut nanos = 0;
-        for task in self.tasks()? {
-            let schedstat = fs::read_to_string(task.join("schedstat"))?;
-            nanos += schedstat.split(' ').next().context("schedstat")?.parse::<u64>()?;
-        }
-        Ok(Duration::from_nanos(nanos))
-    }
-
     /// Its process id.
     pub fn id(&self) -> u32 {
         self.child.id()
-    }
-
-    fn tasks(&self) -> Result<Vec<std::path::PathBuf>> {
-        let tasks = fs::read_dir(format!("/proc/{}/task", self.child.id()))?;
-        tasks.map(|task| Ok(task?.path())).collect()
     }
 }
 

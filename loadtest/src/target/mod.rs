@@ -11,6 +11,7 @@ use crate::results::TargetCost;
 
 pub use metrics::{Metrics, MetricsError};
 pub use owner::owner_of;
+pub(crate) use tree::resident_bytes;
 pub use tree::{CpuTimes, Footprint, processes};
 
 /// Watches a target on this machine, as far as it is allowed to be.

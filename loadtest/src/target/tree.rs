@@ -108,7 +108,8 @@ fn parent(process: u32) -> Option<u32> {
     stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
 }
 
-fn resident_bytes(process: u32) -> Option<u64> {
+/// Resident memory of this process alone.
+pub(crate) fn resident_bytes(process: u32) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
     let kib = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
     Some(kib.split_whitespace().next()?.parse::<u64>().ok()? * 1_024)

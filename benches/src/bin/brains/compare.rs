@@ -2,11 +2,12 @@
 
 use std::path::PathBuf;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use clap::Args;
 use vox_benches::process::Process;
+use vox_benches::process_tree::CpuTime;
 use vox_benches::spread;
 use vox_benches::worker::Worker;
 
@@ -149,9 +150,9 @@ fn watch(
 ) -> Result<Measured> {
     ensure!(callers.line()? == "ready", "the callers are not ready");
     thread::sleep(WARM_UP);
-    let (start, before) = (Instant::now(), server.cpu()?);
+    let cpu = CpuTime::start(server.id());
     thread::sleep(Duration::from_secs(options.seconds));
-    let (elapsed, after) = (start.elapsed(), server.cpu()?);
+    let cpu = cpu.percent() / calls as f64;
     let said = callers.finish()?;
     let words: Vec<&str> = said.split(' ').collect();
     let [sent, received, p50, p95, p99] = words[..] else {
@@ -161,11 +162,7 @@ fn watch(
     // What is under way at the end, and what was sent before the brain was there: half a second.
     let missing = sent.saturating_sub(received);
     ensure!(missing < calls as u64 * 25, "{received} packets came back of {sent}");
-    let busy = (after - before).as_secs_f64() / elapsed.as_secs_f64();
-    Ok(Measured {
-        cpu: 100.0 * busy / calls as f64,
-        round_trip_ms: [p50.parse()?, p95.parse()?, p99.parse()?],
-    })
+    Ok(Measured { cpu, round_trip_ms: [p50.parse()?, p95.parse()?, p99.parse()?] })
 }
 
 const SIDES: [Side; 4] = [Side::Bridge, Side::Bot("echo"), Side::Bot("vox"), Side::Bot("twilio")];

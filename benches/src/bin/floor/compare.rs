@@ -1,11 +1,12 @@
 //! All sides in turns, and the table of them.
 
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use clap::Args;
 use vox_benches::process::Process;
+use vox_benches::process_tree::CpuTime;
 use vox_benches::spread;
 
 use crate::side::Side;
@@ -130,9 +131,9 @@ impl Running {
 fn measure(options: &Comparison, calls: usize, side: Side) -> Result<f64> {
     let cores = [options.server_core, options.caller_core];
     let running = Running::start(side, calls, cores)?;
-    let (start, before) = (Instant::now(), running.server.cpu()?);
+    let cpu = CpuTime::start(running.server.id());
     thread::sleep(Duration::from_secs(options.seconds));
-    let (elapsed, after) = (start.elapsed(), running.server.cpu()?);
+    let cpu = cpu.percent() / calls as f64;
     let (sent, received) = running.finish()?;
     // The engine's echo is as late as its jitter buffer is long: a quarter of a second at most.
     let missing = sent.saturating_sub(received);
@@ -141,8 +142,7 @@ fn measure(options: &Comparison, calls: usize, side: Side) -> Result<f64> {
         !answers || missing < calls as u64 * 13,
         "{side:?}: {received} echoes of {sent} packets"
     );
-    let busy = (after - before).as_secs_f64() / elapsed.as_secs_f64();
-    Ok(100.0 * busy / calls as f64)
+    Ok(cpu)
 }
 
 const WARM_UP: Duration = Duration::from_secs(1);
