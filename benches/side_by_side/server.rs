@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 use tempfile::TempDir;
 use vox_benches::process::Process;
-use vox_benches::worker::Worker;
+use vox_benches::worker::{BOTS, Worker};
 use vox_tests::asterisk::{self, Asterisk};
 use vox_tests::worker::files;
 
@@ -136,5 +136,4 @@ fn holds_something(recording: &PathBuf) -> bool {
     std::fs::metadata(recording).is_ok_and(|found| found.len() > 16_000)
 }
 
-const BOTS: &str = include_str!("bots.toml");
 const RECORDED_MAX: Duration = Duration::from_secs(20);

@@ -6,6 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use vox_benches::median;
 use vox_benches::process_tree::CpuTime;
 use vox_codecs::{CodecKind, Encoder};
 use vox_gate::speech;
@@ -33,8 +34,7 @@ pub(crate) fn check(
         let (well, failed, cpu) = one(options, calls, *side, &program)
             .with_context(|| format!("{side:?} with {calls} calls by SIPp"))?;
         let mut ours: Vec<_> = measured.iter().map(|one| one.cpu).collect();
-        ours.sort_by(f64::total_cmp);
-        let ratio = cpu / ours[ours.len() / 2];
+        let ratio = cpu / median(&mut ours);
         println!("| {} | {well}, {failed} | {cpu:.4} | {ratio:.2} |", side.name());
     }
     Ok(())

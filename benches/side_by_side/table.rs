@@ -2,7 +2,7 @@
 
 use anyhow::{Result, ensure};
 use clap::ValueEnum;
-use vox_benches::spread;
+use vox_benches::{median, spread};
 use vox_tests::asterisk::Asterisk;
 
 use crate::Comparison;
@@ -36,10 +36,8 @@ pub(crate) fn print(options: &Comparison, calls: usize, sides: &[(Side, Vec<Meas
     println!("|---|---|---|---|---|---|---|");
     for (side, measured) in sides {
         let mut cpu: Vec<_> = measured.iter().map(|one| one.cpu).collect();
-        let median = |of: &dyn Fn(&Measured) -> f64| {
-            let mut all: Vec<_> = measured.iter().map(of).collect();
-            all.sort_by(f64::total_cmp);
-            all[all.len() / 2]
+        let middle = |of: &dyn Fn(&Measured) -> f64| {
+            median(&mut measured.iter().map(of).collect::<Vec<_>>())
         };
         println!(
             "| {} | {} | {} | {} | {:.3} | {:.1} / {:.1} / {:.1} | {:.1} |",
@@ -47,11 +45,11 @@ pub(crate) fn print(options: &Comparison, calls: usize, sides: &[(Side, Vec<Meas
             spread(&mut cpu, 4),
             beside(measured, sides, Side::Floor),
             beside(measured, sides, Side::Asterisk),
-            median(&|one| one.call_mib),
-            median(&|one| one.round_trip_ms[0]),
-            median(&|one| one.round_trip_ms[1]),
-            median(&|one| one.round_trip_ms[2]),
-            median(&|one| one.missing),
+            middle(&|one| one.call_mib),
+            middle(&|one| one.round_trip_ms[0]),
+            middle(&|one| one.round_trip_ms[1]),
+            middle(&|one| one.round_trip_ms[2]),
+            middle(&|one| one.missing),
         );
     }
 }

@@ -13,5 +13,5 @@ mod spread;
 mod thread_time;
 pub mod worker;
 
-pub use spread::spread;
+pub use spread::{median, spread};
 pub use thread_time::{ThreadTime, quick};

@@ -1,13 +1,18 @@
 //! A worker as a server to be measured.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
+use vox_tests::worker::free_port;
 
 use crate::process::Process;
+
+/// Whom a worker's callers may call: `echo`, `record`, and `vox` and `twilio`, whose brains listen at
+/// the port to be put for `PORT`; it may stay where nobody calls these.
+pub const BOTS: &str = include_str!("bots.toml");
 
 /// A running `vox up`.
 #[derive(Debug)]
@@ -30,7 +35,7 @@ impl Worker {
         bots: &str,
         calls: usize,
     ) -> Result<Self> {
-        let (sip, http) = (free_port()?, free_port()?);
+        let (sip, http) = (free_port(), free_port());
         let path = directory.join("bots.toml");
         std::fs::write(&path, bots)?;
         let env = format!("MAX_CONCURRENT_CALLS={}", calls + 1);
@@ -62,16 +67,6 @@ impl Worker {
         }
         let [sip, http] = [sip, http].map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
         Ok(Self { process, sip, http })
-    }
-}
-
-/// Free for UDP and TCP right now.
-fn free_port() -> Result<u16> {
-    loop {
-        let port = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
-        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
-            return Ok(port);
-        }
     }
 }
 

@@ -14,7 +14,7 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 use clap::{Parser, ValueEnum};
 use vox_benches::process::Process;
-use vox_benches::worker::Worker;
+use vox_benches::worker::{BOTS, Worker};
 use vox_tests::asterisk::{self, Asterisk};
 
 #[derive(Debug, Parser)]
@@ -152,20 +152,3 @@ impl Target {
 
 /// What a shard has room for.
 const CALLS_MAX: usize = 2_000;
-
-const BOTS: &str = r#"
-[bots.echo]
-agent = { kind = "echo" }
-recording = { enabled = false }
-vad = { enabled = true }
-
-[bots.record]
-agent = { kind = "echo" }
-recording = { enabled = true, channels = 2 }
-vad = { enabled = true }
-
-[bots.vox]
-agent = { kind = "websocket", url = "ws://127.0.0.1:PORT/vox", protocol = "vox", barge_in = { enabled = false } }
-recording = { enabled = false }
-vad = { enabled = true }
-"#;

@@ -8,8 +8,8 @@ use anyhow::{Context, Result, ensure};
 use clap::Args;
 use vox_benches::process::Process;
 use vox_benches::process_tree::CpuTime;
-use vox_benches::spread;
-use vox_benches::worker::Worker;
+use vox_benches::worker::{BOTS, Worker};
+use vox_benches::{median, spread};
 
 #[derive(Debug, Args)]
 pub(crate) struct Comparison {
@@ -79,19 +79,17 @@ fn print(calls: usize, rounds: usize, sides: &[(Side, Vec<Measured>)]) {
     for (side, measured) in sides {
         let ratios = measured.iter().zip(bridge).map(|(side, bridge)| side.cpu / bridge.cpu);
         let mut cpu: Vec<_> = measured.iter().map(|one| one.cpu).collect();
-        let median = |at: usize| {
-            let mut of: Vec<_> = measured.iter().map(|one| one.round_trip_ms[at]).collect();
-            of.sort_by(f64::total_cmp);
-            of[of.len() / 2]
+        let round_trip = |at: usize| {
+            median(&mut measured.iter().map(|one| one.round_trip_ms[at]).collect::<Vec<_>>())
         };
         println!(
             "| {} | {} | {} | {:.1} / {:.1} / {:.1} |",
             side.name(),
             spread(&mut cpu, 4),
             spread(&mut ratios.collect::<Vec<_>>(), 2),
-            median(0),
-            median(1),
-            median(2),
+            round_trip(0),
+            round_trip(1),
+            round_trip(2),
         );
     }
 }
@@ -166,5 +164,4 @@ fn watch(
 }
 
 const SIDES: [Side; 4] = [Side::Bridge, Side::Bot("echo"), Side::Bot("vox"), Side::Bot("twilio")];
-const BOTS: &str = include_str!("bots.toml");
 const WARM_UP: Duration = Duration::from_secs(3);
