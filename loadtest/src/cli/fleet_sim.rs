@@ -8,7 +8,7 @@ use clap::Args;
 use voxload::fleet::{Deploys, Failures, Fleet, Profile, Traffic, Way, simulate};
 use voxload::plan::Measured;
 use voxload::plan::forecast::{percentage, seconds};
-use voxload::results::ResultsFile;
+use voxload::results::{ResultsFile, command_line};
 use voxload::scenario::Scenario;
 
 use super::{Failure, exit, print};
@@ -121,9 +121,8 @@ pub(super) fn run(args: &FleetSimArgs) -> Result<u8, Failure> {
         fs::write(path, json).map_err(|error| failed(path, error))?;
     }
     if let Some(directory) = &args.out {
-        let command = std::env::args().collect::<Vec<_>>().join(" ");
         let written =
-            report.write(&command, directory).map_err(|error| failed(directory, error))?;
+            report.write(&command_line(), directory).map_err(|error| failed(directory, error))?;
         print(&format!("{}\n{}\n", written.html.display(), written.markdown.display()));
     }
     Ok(exit::FINE)

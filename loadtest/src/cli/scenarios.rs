@@ -1,11 +1,9 @@
 //! `voxload scenarios`: those that are built in.
 
-use std::io::Write;
-
 use clap::Args;
 use voxload::scenario::READY;
 
-use super::{Failure, exit};
+use super::{Failure, exit, print};
 
 /// Lists the scenarios that are built in, or prints one as a start for one's own
 #[derive(Debug, Args)]
@@ -30,7 +28,6 @@ pub(crate) fn run(args: &ScenariosArgs) -> Result<u8, Failure> {
             ready.ok_or_else(none)?.toml.to_owned()
         }
     };
-    // Whoever reads us may have read enough.
-    _ = std::io::stdout().write_all(text.as_bytes());
+    print(&text);
     Ok(exit::FINE)
 }

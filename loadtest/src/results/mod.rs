@@ -22,5 +22,5 @@ pub use distribution::Distribution;
 pub use file::{FileError, ResultsFile};
 pub use measure::{Measure, Quantile, Time};
 pub use pass_line::{Broken, Limit, PassLine, PassLineError, Sense};
-pub use provenance::{Host, Provenance};
+pub use provenance::{Host, Provenance, command_line};
 pub use run::{Calls, GeneratorCost, Heard, RunReport, Second, TargetCost, ThreadCost, Verdict};

@@ -42,14 +42,18 @@ pub struct Host {
 impl Provenance {
     /// Of this process, now; `source` is our address towards the target.
     pub fn here(source: IpAddr) -> Self {
-        let quoted = std::env::args().map(|argument| shell_word(&argument));
         Self {
             tool: concat!("voxload ", env!("CARGO_PKG_VERSION")).into(),
-            command: quoted.collect::<Vec<_>>().join(" "),
+            command: command_line(),
             began: OffsetDateTime::now_utc().format(&Rfc3339).unwrap_or_default(),
             host: Host::here(source),
         }
     }
+}
+
+/// How this process was started, quoted so that a shell takes it again.
+pub fn command_line() -> String {
+    std::env::args().map(|argument| shell_word(&argument)).collect::<Vec<_>>().join(" ")
 }
 
 impl Host {
