@@ -1,6 +1,6 @@
 use super::*;
 use crate::plan::erlang;
-use crate::scenario::{Arrival, Scenario, Span, Spread};
+use crate::scenario::{Arrival, Scenario, Spread};
 
 fn simulated(fleet: &Fleet, traffic: &Traffic) -> FleetReport {
     simulate(fleet, &traffic.calls(fleet.seed), traffic.warm_up_seconds)
@@ -136,10 +136,6 @@ fn traffic_comes_from_scenarios_too() {
             assert!(calls.iter().zip(moments).all(|(call, at)| call.at == at.as_secs_f64()));
         }
     }
-    let steady = Arrivals::Scenario(Arrival::Poisson(2.0));
-    let hold = Spread::Fixed(Span(std::time::Duration::from_secs(30)));
-    let traffic = Traffic { arrivals: steady, hold, calls: 10, warm_up_seconds: 0.0 };
-    assert_eq!(traffic.peak_erlang(), Some(60.0));
 }
 
 #[test]

@@ -114,17 +114,6 @@ impl Traffic {
             }
         }
     }
-
-    /// Calls that would be up at once in the busiest hour if none were turned away; `None` when the
-    /// rate is a scenario's and changes.
-    pub fn peak_erlang(&self) -> Option<f64> {
-        let rate = match &self.arrivals {
-            Arrivals::Day { peak_rate, .. } => *peak_rate,
-            Arrivals::Scenario(Arrival::Rate(rate) | Arrival::Poisson(rate)) => *rate,
-            Arrivals::Scenario(_) => return None,
-        };
-        Some(rate * self.hold.mean().as_secs_f64())
-    }
 }
 
 impl Profile {

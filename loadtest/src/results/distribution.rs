@@ -77,15 +77,6 @@ impl Distribution {
             buckets: equal_buckets(&values, min, max),
         }
     }
-
-    /// Share of values above `limit`, as exactly as the buckets allow, 0..=1.
-    pub fn share_above(&self, limit: f64) -> f64 {
-        if self.count == 0 {
-            return 0.0;
-        }
-        let above = self.buckets.iter().filter(|(upper, _)| *upper > limit);
-        above.map(|(_, count)| count).sum::<u64>() as f64 / self.count as f64
-    }
 }
 
 const FIRST_BUCKET_MICROS: u64 = 100;
@@ -132,7 +123,6 @@ mod tests {
             assert_eq!(distribution.count, 10_000);
             assert_eq!(distribution.buckets.iter().map(|bucket| bucket.1).sum::<u64>(), 10_000);
             assert!(distribution.buckets.is_sorted_by(|a, b| a.0 < b.0));
-            assert!((distribution.share_above(5.0) - 0.5).abs() < 0.15);
         }
     }
 
@@ -142,6 +132,5 @@ mod tests {
         assert_eq!(Distribution::of_micros(&empty), Distribution::default());
         assert_eq!(Distribution::of_values([f64::NAN]), Distribution::default());
         assert_eq!(Distribution::of_values([4.4, 4.4]).buckets, [(4.4, 2)]);
-        assert_eq!(Distribution::default().share_above(1.0), 0.0);
     }
 }
